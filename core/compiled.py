@@ -1,0 +1,77 @@
+"""The step as native code: traced to one graph, forward, derivatives, backward and Adam together.
+
+The graph is compiled ahead of time (AOTInductor) into a package on disk. That can be done in another process while
+the eager engine trains; loading the package takes milliseconds, and running it needs no tracing, no guards and no
+particular thread.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from core.engine import EagerEngine, StepResult
+
+STEP, GRADIENTS = "step.pt2", "gradients.pt2"
+
+
+def compiler() -> str | None:
+    """The C++ compiler that will be used, None where there is none."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        found: str = get_cpp_compiler()
+    except (InvalidCxxCompiler, OSError, RuntimeError):
+        return None
+    return shutil.which(found)
+
+
+def compile_packages(engine: EagerEngine, folder: Path) -> None:
+    """Compile both functions of an engine into `folder`. Takes tens of seconds; uses torch's present thread count."""
+    step_arguments, gradient_arguments = engine.examples()
+    _compile(engine.step, step_arguments, folder / STEP)
+    _compile(engine.term_gradients, gradient_arguments, folder / GRADIENTS)
+
+
+def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own deprecations while it traces; nothing a person can act on
+        graph = make_fx(lambda *tensors: function(*tensors))(*arguments)  # a bound method confuses the tracer
+        program = torch.export.export(graph, arguments)
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+
+
+@dataclass(frozen=True)
+class CompiledEngine:
+    """The packages that `compile_packages` made, loaded."""
+
+    run_step: Callable[[list[Tensor]], list[Tensor]]
+    run_gradients: Callable[[list[Tensor]], list[Tensor]]
+    name: str = "compiled"
+
+    def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor) -> StepResult:
+        theta, m, v, losses = self.run_step([theta, m, v, weights, hyper, draws])
+        return theta, m, v, losses
+
+    def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        losses, gradients = self.run_gradients([theta, draws])
+        return losses, gradients
+
+
+def load_packages(folder: Path) -> CompiledEngine:
+    """Load what `compile_packages` wrote. Raises OSError or RuntimeError where it is missing or damaged."""
+    runners = []
+    for name in (STEP, GRADIENTS):
+        if not (folder / name).is_file():
+            raise OSError(f"{folder / name} is missing")
+        runners.append(torch._inductor.aoti_load_package(str(folder / name)).loader.run)
+    return CompiledEngine(*runners)

@@ -1,0 +1,207 @@
+"""Residuals on jets: from a parsed equation to the derivatives it needs and the tensor that should be zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.expression import Binary, Call, Derivative, Name, Negate, Node, Number, constant_value, evaluate
+from core.jets import DerivativeSet, Index, Jet, Operator, derivative_set
+
+FUNCTIONS = {
+    "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "sinh": torch.sinh, "cosh": torch.cosh, "tanh": torch.tanh,
+    "asin": torch.asin, "acos": torch.acos, "atan": torch.atan, "exp": torch.exp, "log": torch.log,
+    "sqrt": torch.sqrt, "abs": torch.abs, "sign": torch.sign,
+    "heaviside": lambda x: (x > 0).to(x.dtype),
+}
+_LEAF = "#"  # begins the name of a collapsed operator on a field; no parsed name can begin so
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Expressions that are evaluated at the same points, with the derivatives that they need together.
+
+    `carried` goes through the hidden layers, `outputs` is what the expressions read.
+    """
+
+    expressions: tuple[Node, ...]
+    carried: DerivativeSet
+    outputs: DerivativeSet
+    inputs: tuple[str, ...]
+    fields: tuple[str, ...]
+
+    def residuals(self, jet: Jet, x: Tensor) -> list[Tensor]:
+        """The value of each expression at the first n points of a jet: tensors [n].
+
+        jet: of the network's output, value [N, fields]; x [N, d] the points in physical units.
+        """
+        n = jet.n
+        found: dict[Node, Tensor] = {}
+
+        def look(node: Name | Derivative) -> Tensor:
+            if node not in found:
+                found[node] = self._value(node, jet, x, n)
+            return found[node]
+
+        out = []
+        for expression in self.expressions:
+            value = evaluate(expression, look, FUNCTIONS)
+            if not isinstance(value, Tensor):
+                value = torch.full((n,), float(value), dtype=x.dtype)
+            out.append(value)
+        return out
+
+    def _value(self, node: Name | Derivative, jet: Jet, x: Tensor, n: int) -> Tensor:
+        if isinstance(node, Derivative):
+            index = tuple(sorted(self.inputs.index(i) for i in node.inputs))
+            return _column(jet.get(index), self.fields.index(node.field), jet, n)
+        if node.name.startswith(_LEAF):
+            position, field = node.name[1:].split(".", 1)
+            return _column(jet.operators[int(position)], self.fields.index(field), jet, n)
+        if node.name in self.fields:
+            return jet.value[:n, self.fields.index(node.name)]
+        return x[:n, self.inputs.index(node.name)]
+
+
+def _column(channel: Tensor | None, column: int, jet: Jet, n: int) -> Tensor:
+    if channel is None:
+        return torch.zeros(n, dtype=jet.value.dtype)
+    values = channel[:, column]
+    return values if values.shape[0] == n else values.expand(n)
+
+
+def prepare(expressions: Sequence[Node], inputs: Sequence[str], fields: Sequence[str],
+            constants: Mapping[str, float]) -> Equations:
+    """Fold constants, find what to differentiate, and gather linear combinations of second derivatives.
+
+    Where an equation contains second derivatives of a field only as sums with constant coefficients, such as a
+    Laplacian or a wave operator, the whole sum is carried as one channel, if that makes fewer channels.
+    Raises ValueError for an order above four.
+    """
+    folded = [fold(expression, constants) for expression in expressions]
+    collapsed: list[Operator] = []
+    rewritten = [_collapse(expression, tuple(inputs), collapsed) for expression in folded]
+    singles = _second(folded, tuple(inputs))
+    if len(collapsed) > len(singles):
+        collapsed, rewritten = [], folded
+    wanted = _indices(rewritten, tuple(inputs))
+    carried = derivative_set(wanted, collapsed)
+    outputs = DerivativeSet(
+        tuple(sorted({i[0] for i in wanted if len(i) == 1})),
+        tuple(dict.fromkeys([*collapsed, *(Operator.single(i) for i in sorted(wanted) if len(i) == 2)])),
+        tuple(i for i in carried.higher if i in wanted),
+    )
+    return Equations(tuple(rewritten), carried, outputs, tuple(inputs), tuple(fields))
+
+
+def fold(node: Node, constants: Mapping[str, float]) -> Node:
+    """The same expression with every constant part replaced by its number, and 1*x, x/1, x+0, x-0 by x."""
+    value = constant_value(node, constants)
+    if value is not None:
+        return Number(value, node.position)
+    match node:
+        case Negate():
+            return Negate(fold(node.operand, constants), node.position)
+        case Call():
+            return Call(node.function, fold(node.argument, constants), node.position)
+        case Binary():
+            left, right = fold(node.left, constants), fold(node.right, constants)
+            match node.operator, left, right:
+                case ("*", Number(value=1.0), _) | ("+", Number(value=0.0), _):
+                    return right
+                case ("*" | "/", _, Number(value=1.0)) | ("+" | "-", _, Number(value=0.0)):
+                    return left
+            return Binary(node.operator, left, right, node.position)
+    return node
+
+
+# ---------------------------------------------------------------------- collapsing second derivatives
+
+def _collapse(node: Node, inputs: tuple[str, ...], operators: list[Operator]) -> Node:
+    """Replace, in every sum, the linear combination of one field's second derivatives by one operator's leaf."""
+    groups: dict[str, dict[tuple[int, int], float]] = {}
+    rest: list[tuple[float, Node]] = []
+    for factor, part in _terms(node, 1.0):
+        if isinstance(part, Derivative) and len(part.inputs) == 2:
+            i, j = sorted(inputs.index(name) for name in part.inputs)
+            entries = groups.setdefault(part.field, {})
+            entries[i, j] = entries.get((i, j), 0.0) + factor
+        else:
+            rest.append((factor, _below(part, inputs, operators)))
+    if not groups:
+        return _below(node, inputs, operators)
+    for field, entries in groups.items():
+        entries = {pair: c for pair, c in sorted(entries.items()) if c != 0}
+        if not entries:
+            continue
+        lead = next(iter(entries.values()))
+        operator = Operator(tuple((pair, c / lead) for pair, c in entries.items()))
+        if operator not in operators:
+            operators.append(operator)
+        rest.append((lead, Name(f"{_LEAF}{operators.index(operator)}.{field}", node.position)))
+    return _add(rest, node.position)
+
+
+def _below(node: Node, inputs: tuple[str, ...], operators: list[Operator]) -> Node:
+    match node:
+        case Negate():
+            return Negate(_collapse(node.operand, inputs, operators), node.position)
+        case Call():
+            return Call(node.function, _collapse(node.argument, inputs, operators), node.position)
+        case Binary() if node.operator in "*/^":
+            return Binary(node.operator, _collapse(node.left, inputs, operators),
+                          _collapse(node.right, inputs, operators), node.position)
+        case Binary():
+            return Binary(node.operator, _below(node.left, inputs, operators), _below(node.right, inputs, operators),
+                          node.position)
+    return node
+
+
+def _terms(node: Node, factor: float) -> Iterable[tuple[float, Node]]:
+    """A sum as (constant factor, term) pairs; constants are multiplied into brackets that hold second derivatives."""
+    match node:
+        case Negate():
+            yield from _terms(node.operand, -factor)
+        case Binary(operator="+"):
+            yield from _terms(node.left, factor)
+            yield from _terms(node.right, factor)
+        case Binary(operator="-"):
+            yield from _terms(node.left, factor)
+            yield from _terms(node.right, -factor)
+        case Binary(operator="*", left=Number(value=c), right=inner) | Binary(operator="*", left=inner,
+                                                                             right=Number(value=c)):
+            yield from _terms(inner, factor * c)
+        case Binary(operator="/", left=inner, right=Number(value=c)) if c != 0:
+            yield from _terms(inner, factor / c)
+        case _:
+            yield factor, node
+
+
+def _add(terms: Sequence[tuple[float, Node]], position: int) -> Node:
+    if not terms:
+        return Number(0.0, position)
+    total: Node | None = None
+    for factor, part in terms:
+        size = abs(factor)
+        scaled = part if size == 1 else Number(size, position) if part == Number(1.0, 0) else Binary(
+            "*", Number(size, position), part, position)
+        if total is None:
+            total = scaled if factor > 0 else Negate(scaled, position)
+        else:
+            total = Binary("+" if factor > 0 else "-", total, scaled, position)
+    assert total is not None
+    return total
+
+
+def _indices(expressions: Sequence[Node], inputs: tuple[str, ...]) -> set[Index]:
+    from core.expression import derivatives
+
+    return {tuple(sorted(inputs.index(name) for name in names))
+            for expression in expressions for _, names in derivatives(expression)}
+
+
+def _second(expressions: Sequence[Node], inputs: tuple[str, ...]) -> set[Index]:
+    return {index for index in _indices(expressions, inputs) if len(index) == 2}

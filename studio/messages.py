@@ -1,0 +1,64 @@
+"""What a session says: plain, frozen data that can cross a thread's or a process's border."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.frames import Frame, ScalarsFrame
+
+
+class RunState(StrEnum):
+    """Where a session stands."""
+
+    READY = "ready"  # built from an experiment, nothing started
+    PREPARING = "preparing"  # torch is loading, the trainer is being built
+    RUNNING = "running"
+    PAUSED = "paused"  # by a person, after one step, or by the trainer on a NaN
+    STOPPED = "stopped"  # ended early by a person; the run is kept
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+#: States from which a session does not move again.
+ENDED = frozenset({RunState.STOPPED, RunState.FINISHED, RunState.FAILED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """The state of a session, cheap enough to send thirty times a second."""
+
+    state: RunState
+    step: int
+    total_steps: int
+    steps_per_second: float = 0.0
+    seconds: float = 0.0  # training time so far, pauses excluded
+    seconds_left: float | None = None
+    relative_l2: Mapping[str, float] = field(default_factory=dict)  # last known, by field
+    losses: Mapping[str, float] = field(default_factory=dict)  # last known
+    weights: Mapping[str, float] = field(default_factory=dict)
+    learning_rate: float = 0.0
+    balancing: str = "fixed"
+    engine: str = "eager"  # 'eager' or 'compiled'
+    message: str = ""  # one sentence for the status bar; '' where there is nothing to say
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened to a run: one row of its journal."""
+
+    step: int
+    kind: str  # 'start', 'pause', 'resume', 'stop', 'weight', 'balancing', 'learning_rate', 'engine', 'nan', ...
+    text: str  # a sentence
+    value: str = ""  # the argument as JSON, so that the journal can be replayed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Update:
+    """What has happened since the last time somebody asked."""
+
+    status: Status
+    scalars: tuple[ScalarsFrame, ...] = ()  # every one since the last take, oldest first
+    frames: Mapping[str, Frame] = field(default_factory=dict)  # the newest of each other kind that is new, by kind
+    events: tuple[Event, ...] = ()

@@ -1,0 +1,156 @@
+"""One experiment being trained in the background: commands in, updates out. Knows no torch until it runs."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from studio.experiment import Experiment
+from studio.mailbox import Mailbox
+from studio.messages import ENDED, Event, RunState, Status, Update
+from studio.remote import RemoteRunner
+from studio.runfile import RunFileError, default_runs_folder, free_path
+
+RULES = ("fixed", "annealing-siam", "annealing-arxiv", "annealing-cavity")
+Command = tuple[str, object]
+
+
+class Session:
+    """Trains an experiment in a background thread, or in a process of its own (`isolate`).
+
+    Every command returns at once and is applied between two steps. `take` never blocks. All methods are called from
+    one thread, usually the window's.
+
+    runs_folder: where the run file goes, the default folder where None; `record=False` keeps no file.
+    resume_from: a run file whose newest checkpoint is gone on from. The run gets a file of its own, which begins
+    with what the old one recorded up to there; the old one is not touched.
+    """
+
+    def __init__(self, experiment: Experiment, *, runs_folder: Path | None = None, isolate: bool = False,
+                 record: bool = True, resume_from: Path | None = None) -> None:
+        self.experiment = experiment
+        self.isolate = isolate
+        self.run_file: Path | None = None
+        self._resume_from = resume_from
+        self._runs_folder = runs_folder
+        self._record = record
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._mailbox = Mailbox(Status(
+            state=RunState.READY, step=0, total_steps=experiment.training.steps,
+            learning_rate=experiment.optimizer.learning_rate, balancing=experiment.balancing.rule,
+            weights={t: experiment.balancing.weights.get(t, 1.0) for t in experiment.problem.build().terms}))
+        self._thread: threading.Thread | None = None
+
+    # ------------------------------------------------------------------ commands
+
+    def start(self) -> None:
+        """Start, or go on where it was paused. Harmless when running or ended."""
+        if self._thread is None:
+            self._begin(("resume", None))
+        else:
+            self.resume()
+
+    def pause(self) -> None:
+        """Stop between two steps; a checkpoint is written."""
+        self._send("pause")
+
+    def resume(self) -> None:
+        """Go on."""
+        self._send("resume")
+
+    def step_once(self) -> None:
+        """Make one step, then pause. From the start or from a pause."""
+        if self._thread is None:
+            self._begin(("step", None))
+        else:
+            self._send("step")
+
+    def stop(self) -> None:
+        """End the run; its file is kept with a checkpoint."""
+        if self._thread is None:
+            self._mailbox.put_status(state=RunState.STOPPED)
+        self._send("stop")
+
+    def set_weight(self, term: str, value: float) -> None:
+        """Set one loss term's weight. Raises ValueError with a sentence."""
+        terms = self.experiment.problem.build().terms
+        if term not in terms:
+            raise ValueError(f"there is no loss term '{term}'; the terms are {', '.join(terms)}")
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"a weight is zero or a positive number; {value:g} is not")
+        self._send("weight", (term, float(value)))
+
+    def set_balancing(self, rule: str) -> None:
+        """Change the balancing rule. Raises ValueError with a sentence."""
+        if rule not in RULES:
+            raise ValueError(f"there is no balancing rule '{rule}'; the rules are {', '.join(RULES)}")
+        self._send("balancing", rule)
+
+    def set_learning_rate(self, value: float) -> None:
+        """Set the learning rate that the decay starts from. Raises ValueError with a sentence."""
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"a learning rate is a positive number; {value:g} is not")
+        self._send("learning_rate", float(value))
+
+    def watch(self, kinds: Iterable[str]) -> None:
+        """Which kinds of frame somebody looks at. Without a run file, only these are computed."""
+        self._send("watch", tuple(kinds))
+
+    # ------------------------------------------------------------------ what is new
+
+    def take(self) -> Update:
+        """Everything that is new since the last take. Never blocks."""
+        return self._mailbox.take()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self._mailbox.status.state in ENDED
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Stop, write what is left, and wait. True when no thread and no process is left behind."""
+        if self._thread is None:
+            return True
+        self._send("close")
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # ------------------------------------------------------------------
+
+    def _send(self, kind: str, value: object = None) -> None:
+        if not self.ended or kind == "close":
+            self._commands.put((kind, value))
+
+    def _begin(self, first: Command) -> None:
+        if self.ended:
+            return
+        try:
+            if self._record and self.run_file is None:
+                self.run_file = free_path(self._runs_folder or default_runs_folder(), self.experiment)
+        except RunFileError as error:
+            self._mailbox.put_event(Event(step=0, kind="refused", text=str(error)))
+            self._mailbox.put_status(state=RunState.FAILED, message=str(error))
+            return
+        self._mailbox.put_status(state=RunState.PREPARING, message="loading torch and building the network")
+        # commands given before the start, a changed weight say, come first
+        self._commands.put(first)
+        arguments = (self.experiment, self.run_file, self._resume_from, self._commands, self._mailbox)
+        if self.isolate:
+            self._thread = threading.Thread(target=RemoteRunner(*arguments).run, name="session-pipe", daemon=True)
+        else:
+            self._thread = threading.Thread(target=_run_here, args=arguments, name="session", daemon=True)
+        self._thread.start()
+
+
+def _run_here(experiment: Experiment, path: Path | None, resume_from: Path | None,
+              commands: queue.SimpleQueue[Command], mailbox: Mailbox) -> None:
+    """The background thread: torch is loaded here, not before."""
+    try:
+        from studio.runner import Runner
+    except Exception as error:  # a broken installation must reach the person, not only the log
+        mailbox.put_status(state=RunState.FAILED, message=f"the training could not be loaded: {error}")
+        return
+    Runner(experiment, path, resume_from, commands, mailbox).run()

@@ -1,0 +1,506 @@
+"""The parser against an independent printer and sympy's parser; every error with its place and its remedy."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from sympy.parsing.sympy_parser import parse_expr
+
+from core.expression import (
+    FUNCTIONS,
+    MAX_DEPTH,
+    MAX_LENGTH,
+    RESERVED,
+    Binary,
+    Call,
+    Derivative,
+    ExpressionError,
+    Name,
+    Negate,
+    Node,
+    Number,
+    Program,
+    constant_value,
+    derivatives,
+    evaluate,
+    names,
+    parse,
+    parse_sides,
+    substitute,
+    walk,
+)
+
+INPUTS = ("x", "y", "x1", "x2")
+FIELDS = ("u", "v")
+NAMES = ("k", "q", "nu", "u_exact", "u_y")  # the last one also reads as a derivative
+
+
+def read(text: str, *, inputs: Sequence[str] = INPUTS, fields: Sequence[str] = FIELDS,
+         names: Sequence[str] = NAMES, max_order: int = 4) -> Node:
+    return parse(text, inputs=inputs, fields=fields, names=names, max_order=max_order)
+
+
+def failure(text: str, **scope: object) -> ExpressionError:
+    with pytest.raises(ExpressionError) as caught:
+        read(text, **scope)  # type: ignore[arg-type]
+    return caught.value
+
+
+U, V, X, Y, K = Name("u"), Name("v"), Name("x"), Name("y"), Name("k")
+U_XX, TWO, THREE = Derivative("u", ("x", "x")), Number(2.0), Number(3.0)
+
+
+# ---------------------------------------------------------------------- what a text means
+
+@pytest.mark.parametrize(("text", "tree"), [
+    ("u", U),
+    (" 2 ", TWO),
+    ("1e5", Number(1e5)),
+    (".5", Number(0.5)),
+    ("3.", THREE),
+    ("2.5E-3", Number(2.5e-3)),
+    ("u_xx", U_XX),
+    ("u - v - x", Binary("-", Binary("-", U, V), X)),
+    ("u / v * x", Binary("*", Binary("/", U, V), X)),
+    ("u + v*x", Binary("+", U, Binary("*", V, X))),
+    ("(u + v)*x", Binary("*", Binary("+", U, V), X)),
+    ("x**2**3", Binary("^", X, Binary("^", TWO, THREE))),
+    ("x^2", Binary("^", X, TWO)),
+    ("-x**2", Negate(Binary("^", X, TWO))),
+    ("(-x)**2", Binary("^", Negate(X), TWO)),
+    ("2**-x**3", Binary("^", TWO, Negate(Binary("^", X, THREE)))),
+    ("2**-x*y", Binary("*", Binary("^", TWO, Negate(X)), Y)),
+    ("-x*y", Binary("*", Negate(X), Y)),
+    ("x*-y", Binary("*", X, Negate(Y))),
+    ("x - -y", Binary("-", X, Negate(Y))),
+    ("+x", X),
+    ("sin(pi*x)", Call("sin", Binary("*", Name("pi"), X))),
+    ("sin(x)**2", Binary("^", Call("sin", X), TWO)),
+    ("u = v", Binary("-", U, V)),
+    ("u_xx = 2*u - v", Binary("-", U_XX, Binary("-", Binary("*", TWO, U), V))),
+    ("u\n = \tv", Binary("-", U, V)),
+])
+def test_a_text_means(text: str, tree: Node) -> None:
+    assert read(text) == tree
+
+
+@pytest.mark.parametrize(("text", "field", "inputs"), [
+    ("u_x", "u", ("x",)),
+    ("v_xxxx", "v", ("x",) * 4),
+    ("u_xy", "u", ("x", "y")),
+    ("u_yx", "u", ("x", "y")),
+    ("u_yxy", "u", ("x", "y", "y")),
+    ("u_x1", "u", ("x1",)),
+    ("u_x2x1", "u", ("x1", "x2")),
+    ("u_xx1x", "u", ("x", "x", "x1")),
+])
+def test_a_derivative_has_its_inputs_in_the_order_of_the_problem(text: str, field: str,
+                                                                 inputs: tuple[str, ...]) -> None:
+    assert read(text) == Derivative(field, inputs)
+
+
+def test_a_declared_name_wins_over_a_derivative() -> None:
+    assert read("u_y") == Name("u_y")
+    assert read("u_y", names=()) == Derivative("u", ("y",))
+
+
+def test_fields_and_inputs_may_have_underscores() -> None:
+    scope = {"inputs": ("x", "t_s"), "fields": ("u", "u_1"), "names": ()}
+    assert read("u_1", **scope) == Name("u_1")
+    assert read("u_1_xt_s", **scope) == Derivative("u_1", ("x", "t_s"))
+    assert read("u_t_sx", **scope) == Derivative("u", ("x", "t_s"))
+
+
+def test_a_derivative_that_reads_in_two_ways_is_refused() -> None:
+    error = failure("1 + u_xy", inputs=("x", "y", "xy"))
+    assert "more than one" in str(error) and error.position == 4
+
+
+def test_the_two_sides_of_an_equation() -> None:
+    scope = {"inputs": INPUTS, "fields": FIELDS}
+    assert parse_sides("u_xx = v", **scope) == (U_XX, V)
+    assert parse_sides("u_xx - v", **scope) == (Binary("-", U_XX, V), None)
+
+
+def test_positions_point_into_the_text_and_do_not_count_in_comparisons() -> None:
+    tree = read("u +  sin( -x)")
+    assert isinstance(tree, Binary) and isinstance(tree.right, Call)
+    assert [part.position for part in walk(tree)] == [2, 0, 5, 10, 11]
+    assert tree == read("u+sin(-x)") and hash(tree) == hash(read("u+sin(-x)"))
+    assert Name("x", 1) == Name("x", 2) != Name("y", 1)
+    assert tree != read("u+cos(-x)") and tree != read("u-sin(-x)") and tree != "u"
+
+
+# ---------------------------------------------------------------------- wrong texts
+
+@pytest.mark.parametrize(("text", "character", "message", "hint"), [
+    ("1 + sinn(x)", 5, "unknown name 'sinn'", "did you mean 'sin'?"),
+    ("u_exct", 1, "unknown name 'u_exct'", "did you mean 'u_exact'?"),
+    ("2*Nu", 3, "unknown name 'Nu'", "did you mean 'nu'?"),
+    ("PI", 1, "unknown name 'PI'", "did you mean 'pi'?"),
+    ("uxx", 1, "unknown name 'uxx'", "did you mean 'u_xx'?"),
+    ("ln(x)", 1, "unknown name 'ln'", "did you mean 'log'?"),
+    ("arctan(x)", 1, "unknown name 'arctan'", "did you mean 'atan'?"),
+    ("foo(x)", 1, "unknown name 'foo'", "the functions are sin, cos,"),
+    ("zeta", 1, "unknown name 'zeta'", ""),
+    ("u_", 1, "unknown name 'u_'", ""),
+    ("u_xz", 1, "unknown name 'u_xz'", "the inputs are x, y, x1, x2"),
+    ("1 + q_x", 5, "derivative of 'q', which is no field", "the fields are u, v"),
+    ("U_xx", 1, "derivative of 'U', which is no field", "did you mean 'u_xx'?"),
+    ("u_x_y", 1, "derivative of 'u_x', which is no field", "did you mean 'u_xy'?"),
+    ("u + u_xxxxx", 5, "the order of 'u_xxxxx' is 5, which is too high", "at most 4"),
+    ("(x", 1, "this '(' is never closed", ""),
+    ("sin((x)", 4, "this '(' is never closed", ""),
+    ("x) + 1", 2, "this ')' closes nothing", ""),
+    ("", 1, "the text is empty", ""),
+    (" \t", 1, "the text is empty", ""),
+    ("x +", 4, "a value is missing after '+'", ""),
+    ("x **", 5, "a value is missing after '**'", ""),
+    ("x ** * y", 6, "a value is missing before '*'", ""),
+    ("()", 2, "a value is missing before ')'", ""),
+    ("= x", 1, "a value is missing before '='", ""),
+    ("u = ", 5, "a value is missing after '='", ""),
+    ("u = v = x", 7, "a second '='", "an equation has one '='"),
+    ("u == v", 4, "a second '='", "an equation has one '='"),
+    ("(u = v)", 4, "'=' stands inside brackets", "character 1"),
+    ("2x", 2, "an operator is missing between '2' and 'x'", "write '*'"),
+    ("2e", 2, "an operator is missing between '2' and 'e'", "write '*'"),
+    ("3 sin(x)", 3, "an operator is missing between '3' and 'sin'", "write '*'"),
+    ("(x)(y)", 4, "an operator is missing between ')' and '('", "write '*'"),
+    ("(x y)", 4, "an operator is missing between 'x' and 'y'", "write '*'"),
+    ("x(y)", 1, "'x' is not a function", "for a product write 'x*(...)'"),
+    ("pi(y)", 1, "'pi' is not a function", "for a product write 'pi*(...)'"),
+    ("u_xx(y)", 1, "'u_xx' is not a function", "for a product write 'u_xx*(...)'"),
+    ("1 + sin", 5, "function 'sin' has no argument", "sin(...)"),
+    ("sin^2(x)", 1, "function 'sin' has no argument", "sin(...)"),
+    ("1.2.3", 1, "'1.2.3' is not a number", ""),
+    ("1e5.5", 1, "'1e5.5' is not a number", ""),
+    ("x + .", 5, "'.' is not a number", ""),
+    ("1e999", 1, "this number is too large", ""),
+    ("0,5", 2, "unexpected ','", "decimal point"),
+    ("[x]", 1, "unexpected '['", "write '('"),
+    ("x \N{MINUS SIGN} y", 3, "unexpected '\N{MINUS SIGN}'", "write '-'"),
+    ("\N{GREEK SMALL LETTER LAMDA}", 1, "unexpected '\N{GREEK SMALL LETTER LAMDA}'", "lambda"),
+    ("\N{GREEK CAPITAL LETTER OMEGA}", 1, "unexpected '\N{GREEK CAPITAL LETTER OMEGA}'", "Omega"),
+    ("x < y", 3, "unexpected '<'", "'='"),
+    ("u; v", 2, "unexpected ';'", "English letters"),
+    ("u\0", 2, "unexpected character U+0000", ""),
+    ("_u", 1, "unexpected '_'", "begin with a letter"),
+    ("u + 1/0", 6, "division by zero", ""),
+    ("u + 0**-1", 6, "division by zero", ""),
+    ("log(-pi)*u", 1, "no real number", ""),
+    ("u = (-8)**(1/3)", 9, "no real number", ""),
+    ("exp(1000)", 1, "too large", ""),
+    ("1e200*1e200*u", 6, "too large", ""),
+    ("a" * 65, 1, "longer than 64 characters", ""),
+    ("x" + " " * MAX_LENGTH, MAX_LENGTH + 1, "longer than 10,000 characters", ""),
+])
+def test_a_wrong_text_gets_a_sentence(text: str, character: int, message: str, hint: str) -> None:
+    error = failure(text)
+    assert (error.position, error.text) == (character - 1, text)
+    assert message in error.message and hint in error.hint
+    ending = f" ({error.hint})" if error.hint else ""
+    assert str(error) == f"{error.message} at character {character}{ending}"
+
+
+def test_the_sentence_and_the_pointer() -> None:
+    error = failure("1 + sinn(x)")
+    assert str(error) == "unknown name 'sinn' at character 5 (did you mean 'sin'?)"
+    assert error.pointer == "1 + sinn(x)\n    ^"
+    assert failure("u =\n\tv +* 2").pointer == " v +* 2\n    ^"
+    assert ExpressionError("division by zero", 0).pointer == "\n^"
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_the_pointer_of_a_long_line_is_short_and_points_at_the_place(before: int, after: int) -> None:
+    shown, caret = failure(" " * before + "?" + " " * after + "x").pointer.split("\n")
+    assert len(shown) <= 100 and shown[caret.index("^")] == "?"
+
+
+def test_no_field_and_no_derivative_where_there_are_none() -> None:
+    assert "there is no field here" in str(failure("u_x", fields=(), names=()))
+    assert "no derivatives are possible here" in str(failure("u_x", max_order=0))
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_reserved_name_that_is_declared_is_refused_where_it_is_used(name: str) -> None:
+    text = f"x + {name}(x)" if name in FUNCTIONS else f"x + {name}"
+    for scope in ({"names": (name,)}, {"inputs": ("x", name)}, {"fields": (name,)}):
+        error = failure(text, **scope)
+        assert error.position == 4 and "choose another name" in error.hint
+
+
+def test_an_error_survives_pickling() -> None:
+    error = pickle.loads(pickle.dumps(failure("1 + sinn(x)")))
+    assert str(error) == str(failure("1 + sinn(x)")) and error.pointer == "1 + sinn(x)\n    ^"
+
+
+NESTINGS = [("(", "x", ")"), ("sin(", "x", ")"), ("-", "x", ""), ("x^", "x", ""), ("+", "x", ""),
+            ("1 + 2*(", "x", ")"), ("x - x/sin(", "x", ")")]
+
+
+@pytest.mark.parametrize(("before", "inside", "after"), NESTINGS)
+def test_the_depth_has_a_limit(before: str, inside: str, after: str) -> None:
+    tree = read(before * MAX_DEPTH + inside + after * MAX_DEPTH)
+    assert X in walk(tree)
+    deeper = before * (MAX_DEPTH + 1) + inside + after * (MAX_DEPTH + 1)
+    assert "nested deeper than 100 levels" in str(failure(deeper))
+    much = MAX_LENGTH // len(before) - 1
+    assert "nested deeper than 100 levels" in str(failure(before * much))
+
+
+def test_a_sum_of_thousands_of_terms_works_everywhere() -> None:
+    text = "+".join(["x"] * 4999)
+    tree = read(text)
+    assert evaluate(tree, lambda node: 1.0, {}) == 4999.0
+    assert tree == read(text) and tree != read(text.replace("x", "y", 1)) and hash(tree) == hash(read(text))
+    assert substitute(tree, {"x": Y}) == read(text.replace("x", "y"))
+    assert names(tree) == {"x"} and constant_value(tree, {"x": 2.0}) == 9998.0
+
+
+# ---------------------------------------------------------------------- random texts and trees
+
+GRAMMAR = st.sampled_from([*"+-*/^()=.,_0123456789 euxyk", "**", "sin", "exp", "u_xx", "u_exact", "pi", "1e5", "\n"])
+
+
+@settings(max_examples=500)
+@given(st.one_of(st.text(), st.lists(GRAMMAR, max_size=30).map("".join)))
+@example("\ud800")
+@example("x^" * 101 + "x")
+def test_a_random_text_is_an_expression_or_an_expression_error(text: str) -> None:
+    try:
+        tree = read(text)
+    except ExpressionError as error:
+        assert 0 <= error.position <= len(text)
+        assert f"at character {error.position + 1}" in str(error)
+        assert error.pointer.count("\n") == 1
+    else:
+        assert names(tree) <= {*INPUTS, *FIELDS, *NAMES}
+
+
+LEAVES = st.one_of(
+    st.floats(min_value=0, allow_infinity=False, allow_nan=False).map(Number),
+    st.sampled_from([*INPUTS, *FIELDS, *NAMES, "pi", "e"]).map(Name),
+    st.builds(lambda field, inputs: Derivative(field, tuple(sorted(inputs, key=INPUTS.index))),
+              st.sampled_from(FIELDS), st.lists(st.sampled_from(INPUTS), min_size=1, max_size=4))
+    .filter(lambda node: f"{node.field}_{''.join(node.inputs)}" not in NAMES),
+)
+TREES = st.recursive(LEAVES, lambda inner: st.one_of(
+    st.builds(Negate, inner),
+    st.builds(Binary, st.sampled_from("+-*/^"), inner, inner),
+    st.builds(Call, st.sampled_from(sorted(FUNCTIONS)), inner),
+), max_leaves=20)
+
+
+def printed(node: Node, random: Random) -> tuple[str, int]:
+    """A text that means `node`, with spaces and needless brackets at random, and how strongly it binds (1 to 5)."""
+    def at_least(strength: int, part: Node) -> str:
+        text, own = printed(part, random)
+        return f"({space()}{text})" if own < strength or random.random() < 0.2 else text
+
+    def space() -> str:
+        return random.choice(["", "", " ", "\t", "\n "])
+
+    match node:
+        case Number(value):
+            return repr(value), 5
+        case Name(name):
+            return name, 5
+        case Derivative(field, inputs):
+            shuffled = random.sample(inputs, len(inputs))
+            return f"{field}_{''.join(shuffled)}", 5
+        case Negate(operand):
+            return f"-{space()}{at_least(3, operand)}", 3
+        case Call(function, argument):
+            return f"{function}{space()}({at_least(1, argument)}{space()})", 5
+        case Binary(operator, left, right):
+            own, first, second = {"+": (1, 1, 2), "-": (1, 1, 2), "*": (2, 2, 3), "/": (2, 2, 3),
+                                  "^": (4, 5, 3)}[operator]
+            sign = random.choice(["^", "**"]) if operator == "^" else operator
+            return f"{at_least(first, left)}{space()}{sign}{space()}{at_least(second, right)}", own
+
+
+def has_values(tree: Node) -> bool:
+    """Whether no part made of numbers alone is something like 1/0, which the parser refuses."""
+    try:
+        Program(tree)
+    except ExpressionError:
+        return False
+    return True
+
+
+@settings(max_examples=300)
+@given(TREES.filter(has_values), st.randoms(use_true_random=False))
+def test_a_printed_tree_reads_as_the_tree(tree: Node, random: Random) -> None:
+    text, _ = printed(tree, random)
+    found = read(text)
+    assert found == tree and hash(found) == hash(tree)
+    for part in walk(found):
+        match part:
+            case Name(word) | Call(word):
+                assert text.startswith(word, part.position)
+            case Derivative(field):
+                assert text.startswith(f"{field}_", part.position)
+            case Binary(operator):
+                assert text[part.position] in {"^": "^*"}.get(operator, operator)
+            case Negate():
+                assert text[part.position] == "-"
+
+
+# ---------------------------------------------------------------------- values
+
+CONTINUOUS = tuple(sorted(FUNCTIONS.keys() - {"sign", "heaviside", "tan"}))  # rounding cannot make them jump
+TAME = st.recursive(
+    st.one_of(st.sampled_from(["x", "y", "k", "pi"]).map(Name), st.sampled_from([0.5, 2.0, 3.0]).map(Number)),
+    lambda inner: st.one_of(
+        st.builds(Negate, inner),
+        st.builds(Binary, st.sampled_from("+-*/"), inner, inner),
+        st.builds(Binary, st.just("^"), inner, st.sampled_from([1.0, 2.0, 3.0]).map(Number)),
+        st.builds(Call, st.sampled_from(CONTINUOUS), inner),
+    ), max_leaves=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TAME.filter(has_values), st.randoms(use_true_random=False))
+def test_values_are_those_that_sympy_finds_in_the_same_text(tree: Node, random: Random) -> None:
+    text = " ".join(printed(tree, random)[0].replace("^", "**").split())
+    point = {"x": 0.7, "y": 0.3, "k": 1.9}
+
+    def value(part: Node) -> float:
+        return evaluate(part, lambda node: point[node.name], FUNCTIONS)  # type: ignore[union-attr]
+
+    try:
+        largest = max(abs(value(part)) for part in walk(read(text)))
+    except (ArithmeticError, ValueError):  # outside a function's domain, or too large
+        largest = math.inf
+    assume(largest < 1e6)
+    symbols = {name: sympy.Float(repr(at), 40) for name, at in point.items()}
+    expected = sympy.N(parse_expr(text, local_dict={**symbols, "abs": sympy.Abs, "pi": sympy.pi}), 40)
+    assume(expected.is_real)  # where rounding alone brought the value into a function's domain
+    assert value(read(text)) == pytest.approx(float(expected), rel=1e-6, abs=1e-6 + 1e-9 * largest)
+
+
+def test_the_helmholtz_residual_of_the_exact_solution_is_zero_in_numpy_and_torch() -> None:
+    tree = read("u_xx + u_yy + k**2*u - q", names=("k", "q"), inputs=("x", "y"))
+    exact = "sin(pi*x)*sin(4*pi*y)"
+    factor = "(k**2 - pi**2 - (4*pi)**2)"
+    texts = {"u": exact, "q": f"{factor}*{exact}", "x": f"-pi**2*{exact}", "y": f"-(4*pi)^2*{exact}"}
+    trees = {key: read(text) for key, text in texts.items()}
+    grid = np.linspace(-1, 1, 7)
+    for x, y, functions in [
+        (grid, grid[::-1] * 0.3, {"sin": np.sin}),
+        (torch.tensor(grid), torch.tensor(grid) * 0.3, {"sin": torch.sin}),
+    ]:
+        def inner(node: Name | Derivative, x: object = x, y: object = y) -> object:
+            return {"x": x, "y": y, "k": 1.0}[node.name]  # type: ignore[union-attr]
+
+        def outer(node: Name | Derivative, inner: object = inner, functions: object = functions) -> object:
+            key = node.inputs[0] if isinstance(node, Derivative) else node.name
+            return 1.0 if key == "k" else evaluate(trees[key], inner, functions)  # type: ignore[arg-type]
+
+        residual = evaluate(tree, outer, functions)  # type: ignore[arg-type]
+        assert type(residual) is type(x) and residual.shape == x.shape
+        assert float(abs(residual).max()) < 1e-12
+
+
+class Recorder:
+    """A value that remembers which exponent it was raised to."""
+
+    exponent: object = None
+
+    def __pow__(self, exponent: object) -> Recorder:
+        out = Recorder()
+        out.exponent = exponent
+        return out
+
+
+@pytest.mark.parametrize(("text", "exponent"), [
+    ("u**2", 2), ("u**-3", -3), ("u**(1+1)", 2), ("u**0.5", 0.5), ("u**k", 4), ("u**1e300", 1e300)])
+def test_whole_powers_have_int_exponents(text: str, exponent: float) -> None:
+    found = evaluate(read(text), lambda node: 4.0 if node == K else Recorder(), {})
+    assert isinstance(found, Recorder)
+    assert found.exponent == exponent and type(found.exponent) is type(exponent)
+
+
+def test_numbers_are_worked_out_before_the_functions_are_called() -> None:
+    def torch_only(value: torch.Tensor) -> torch.Tensor:
+        assert isinstance(value, torch.Tensor)
+        return torch.sin(value)
+
+    tree = read("sin(2*pi/3)*u + sin(u)*e")
+    found = evaluate(tree, lambda node: torch.tensor(0.5, dtype=torch.float64), {"sin": torch_only})
+    assert float(found) == pytest.approx(math.sin(2 * math.pi / 3) * 0.5 + math.sin(0.5) * math.e, rel=1e-15)
+    assert evaluate(read("sin(pi/2) + 1"), lambda node: 0.0, {}) == 2.0
+
+
+def test_a_program_is_traced_whole_by_torch() -> None:
+    program = Program(read("u*u_x - 0.01/pi*u_xx + sin(u)**2"))
+
+    def residual(u: torch.Tensor, u_x: torch.Tensor, u_xx: torch.Tensor) -> torch.Tensor:
+        def lookup(node: Name | Derivative) -> torch.Tensor:
+            return (u, u_x, u_xx)[len(node.inputs) if isinstance(node, Derivative) else 0]
+
+        return program(lookup, {"sin": torch.sin})
+
+    tensors = [torch.linspace(0, 1, 5, dtype=torch.float64) + i for i in range(3)]
+    traced = torch.compile(residual, fullgraph=True, backend="eager")(*tensors)
+    u, u_x, u_xx = tensors
+    torch.testing.assert_close(traced, u * u_x - 0.01 / math.pi * u_xx + torch.sin(u) ** 2)
+
+
+@pytest.mark.parametrize(("function", "at", "value"), [
+    ("sign", -2.0, -1.0), ("sign", 0.0, 0.0), ("sign", 3.0, 1.0),
+    ("heaviside", -2.0, 0.0), ("heaviside", 0.0, 0.0), ("heaviside", 3.0, 1.0), ("abs", -2.0, 2.0)])
+def test_functions_with_a_corner(function: str, at: float, value: float) -> None:
+    assert FUNCTIONS[function](at) == value
+
+
+# ---------------------------------------------------------------------- what is in a tree
+
+def test_names_and_derivatives() -> None:
+    tree = read("u_xx + u_xy*v + k**2*u - q*sin(pi*x)*e")
+    assert names(tree) == {"v", "k", "u", "q", "x"}
+    assert derivatives(tree) == {("u", ("x", "x")), ("u", ("x", "y"))}
+
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("2*k", 6.0), ("-pi", -math.pi), ("sqrt(k+1)/4", 0.5), ("e", math.e), ("x", None), ("u_x", None), ("u", None),
+    ("0*x", None), ("k**-k", 3.0 ** -3)])
+def test_the_value_of_a_constant_expression(text: str, value: float | None) -> None:
+    assert constant_value(read(text), {"k": 3.0, "nu": 1.0}) == value
+
+
+def test_a_constant_without_a_value_is_an_error() -> None:
+    with pytest.raises(ExpressionError, match="division by zero at character 2"):
+        constant_value(read("1/k"), {"k": 0.0})
+    assert constant_value(read("1/k + x"), {"k": 0.0}) is None
+
+
+def test_substitution_is_done_once_and_leaves_the_rest_alone() -> None:
+    tree = read("u_xx + q*sin(q) - u")
+    found = substitute(tree, {"q": read("2*q"), "u": V, "k": Y})
+    assert found == read("u_xx + (2*q)*sin(2*q) - v")
+    assert substitute(tree, {"k": Y}) is tree
+
+
+def test_definitions_in_definitions_do_not_explode() -> None:
+    tree: Node = read("q + q")
+    for _ in range(200):
+        tree = substitute(read("q + q"), {"q": tree})
+    assert names(tree) == {"q"}
+    assert evaluate(tree, lambda node: 1.0, {}) == 2.0 ** 201
+    assert evaluate(substitute(tree, {"q": K}), lambda node: 0.5, {}) == 2.0 ** 200
+
+
+def test_walk_goes_from_the_root_and_from_the_left() -> None:
+    assert list(walk(read("-u*sin(x)"))) == [
+        read("-u*sin(x)"), Negate(U), U, Call("sin", X), X]

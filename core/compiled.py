@@ -69,9 +69,10 @@ class CompiledEngine:
 
 def load_packages(folder: Path) -> CompiledEngine:
     """Load what `compile_packages` wrote. Raises OSError or RuntimeError where it is missing or damaged."""
-    runners = []
-    for name in (STEP, GRADIENTS):
+    def runner(name: str) -> Callable[[list[Tensor]], list[Tensor]]:
         if not (folder / name).is_file():
             raise OSError(f"{folder / name} is missing")
-        runners.append(torch._inductor.aoti_load_package(str(folder / name)).loader.run)
-    return CompiledEngine(*runners)
+        run: Callable[[list[Tensor]], list[Tensor]] = torch._inductor.aoti_load_package(str(folder / name)).loader.run
+        return run
+
+    return CompiledEngine(runner(STEP), runner(GRADIENTS))

@@ -17,7 +17,10 @@ StepResult = tuple[Tensor, Tensor, Tensor, Tensor]
 class Engine(Protocol):
     """Something that makes steps. Both engines compute the same function; they agree to rounding."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """'eager' or 'compiled'."""
+        ...
 
     def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor) -> StepResult:
         """(theta, m, v, raw losses [T]) after one step; the losses are those before the update."""

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core.expression import Binary, Call, Derivative, Name, Negate, Node, Number, constant_value, evaluate
+from core.expression import (
+    Binary,
+    Call,
+    Derivative,
+    Name,
+    Negate,
+    Node,
+    Number,
+    Program,
+    derivatives,
+    fold,
+    rebuild,
+    with_known_values,
+)
 from core.jets import DerivativeSet, Index, Jet, Operator, derivative_set
 
 FUNCTIONS = {
@@ -27,7 +40,7 @@ class Equations:
     `carried` goes through the hidden layers, `outputs` is what the expressions read.
     """
 
-    expressions: tuple[Node, ...]
+    programs: tuple[Program, ...]
     carried: DerivativeSet
     outputs: DerivativeSet
     inputs: tuple[str, ...]
@@ -47,8 +60,8 @@ class Equations:
             return found[node]
 
         out = []
-        for expression in self.expressions:
-            value = evaluate(expression, look, FUNCTIONS)
+        for program in self.programs:
+            value = program(look, FUNCTIONS)
             if not isinstance(value, Tensor):
                 value = torch.full((n,), float(value), dtype=x.dtype)
             out.append(value)
@@ -81,9 +94,13 @@ def prepare(expressions: Sequence[Node], inputs: Sequence[str], fields: Sequence
     Laplacian or a wave operator, the whole sum is carried as one channel, if that makes fewer channels.
     Raises ValueError for an order above four.
     """
-    folded = [fold(expression, constants) for expression in expressions]
+    folded = [simplified(expression, constants) for expression in expressions]
     collapsed: list[Operator] = []
-    rewritten = [_collapse(expression, tuple(inputs), collapsed) for expression in folded]
+    try:
+        rewritten = [_collapse(expression, tuple(inputs), collapsed) for expression in folded]
+    except RecursionError:
+        raise ValueError("an equation has several hundred terms or more, its definitions written out; split it into "
+                         "several equations") from None
     singles = _second(folded, tuple(inputs))
     if len(collapsed) > len(singles):
         collapsed, rewritten = [], folded
@@ -94,28 +111,20 @@ def prepare(expressions: Sequence[Node], inputs: Sequence[str], fields: Sequence
         tuple(dict.fromkeys([*collapsed, *(Operator.single(i) for i in sorted(wanted) if len(i) == 2)])),
         tuple(i for i in carried.higher if i in wanted),
     )
-    return Equations(tuple(rewritten), carried, outputs, tuple(inputs), tuple(fields))
+    return Equations(tuple(Program(node) for node in rewritten), carried, outputs, tuple(inputs), tuple(fields))
 
 
-def fold(node: Node, constants: Mapping[str, float]) -> Node:
+def simplified(node: Node, constants: Mapping[str, float]) -> Node:
     """The same expression with every constant part replaced by its number, and 1*x, x/1, x+0, x-0 by x."""
-    value = constant_value(node, constants)
-    if value is not None:
-        return Number(value, node.position)
-    match node:
-        case Negate():
-            return Negate(fold(node.operand, constants), node.position)
-        case Call():
-            return Call(node.function, fold(node.argument, constants), node.position)
-        case Binary():
-            left, right = fold(node.left, constants), fold(node.right, constants)
-            match node.operator, left, right:
-                case ("*", Number(value=1.0), _) | ("+", Number(value=0.0), _):
-                    return right
-                case ("*" | "/", _, Number(value=1.0)) | ("+" | "-", _, Number(value=0.0)):
-                    return left
-            return Binary(node.operator, left, right, node.position)
-    return node
+    def combine(part: Node, children: Sequence[Node]) -> Node:
+        match part, *children:
+            case (Binary("*"), Number(1.0), x) | (Binary("*" | "/"), x, Number(1.0)):
+                return x
+            case (Binary("+"), Number(0.0), x) | (Binary("+" | "-"), x, Number(0.0)):
+                return x
+        return rebuild(part, children)
+
+    return fold(with_known_values(node, constants), combine)
 
 
 # ---------------------------------------------------------------------- collapsing second derivatives
@@ -197,8 +206,6 @@ def _add(terms: Sequence[tuple[float, Node]], position: int) -> Node:
 
 
 def _indices(expressions: Sequence[Node], inputs: tuple[str, ...]) -> set[Index]:
-    from core.expression import derivatives
-
     return {tuple(sorted(inputs.index(name) for name in names))
             for expression in expressions for _, names in derivatives(expression)}
 

@@ -39,6 +39,7 @@ __all__ = [
     "CONSTANTS", "FUNCTIONS", "MAX_DEPTH", "MAX_LENGTH", "RESERVED", "Binary", "Call", "Derivative",
     "ExpressionError", "Name", "Negate", "Node", "Number", "Program", "constant_value", "derivatives",
     "evaluate", "fold", "names", "parse", "parse_sides", "rebuild", "substitute", "walk",
+    "with_known_values",
 ]
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ def _checked_sides(text: str, scope: Scope) -> tuple[Node, tuple[int, Node] | No
     left, right = _parse_sides(text, scope)
     try:
         for side in (left,) if right is None else (left, right[1]):
-            _with_known_values(side, NOTHING)
+            with_known_values(side, NOTHING)
     except ExpressionError as error:
         raise ExpressionError(error.message, error.position, text, error.hint) from None
     return left, right
@@ -85,7 +86,7 @@ class Program:
     """
 
     def __init__(self, node: Node) -> None:
-        self._steps = tuple(schedule(_with_known_values(node, NOTHING)))
+        self._steps = tuple(schedule(with_known_values(node, NOTHING)))
 
     def __call__(self, lookup: Callable[[Name | Derivative], T],
                  functions: Mapping[str, Callable[[T], T]]) -> T:
@@ -136,7 +137,7 @@ def constant_value(node: Node, constants: Mapping[str, float]) -> float | None:
     """
     if derivatives(node) or not names(node) <= constants.keys():
         return None
-    known = _with_known_values(node, constants)
+    known = with_known_values(node, constants)
     assert isinstance(known, Number)
     return known.value
 
@@ -150,7 +151,7 @@ def substitute(node: Node, definitions: Mapping[str, Node]) -> Node:
     return fold(node, combine)
 
 
-def _with_known_values(node: Node, constants: Mapping[str, float]) -> Node:
+def with_known_values(node: Node, constants: Mapping[str, float]) -> Node:
     """The tree in which every part made of numbers, pi, e and constants is one Number."""
     def combine(part: Node, children: Sequence[Node]) -> Node:
         match part:

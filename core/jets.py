@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import combinations
 
 import torch
@@ -21,7 +21,7 @@ Index = tuple[int, ...]  # the inputs that are differentiated by, sorted: (0, 0,
 
 @dataclass(frozen=True)
 class Operator:
-    """A second-order operator with constant coefficients: sum of c_ij d^2 / dx_i dx_j, i <= j, carried as one channel."""
+    """A second-order operator with constant coefficients, sum of c_ij d^2 / dx_i dx_j, i <= j: one channel."""
 
     entries: tuple[tuple[tuple[int, int], float], ...]
 
@@ -175,7 +175,7 @@ def subtract(a: Jet, b: Jet) -> Jet:
 
 # ---------------------------------------------------------------------- combinatorics
 
-@lru_cache(maxsize=None)
+@cache
 def partitions(index: Index) -> tuple[tuple[int, tuple[Index, ...]], ...]:
     """Faa di Bruno: how often each set of blocks occurs among the partitions of an index. Blocks are sorted indices."""
     counts: Counter[tuple[Index, ...]] = Counter()
@@ -184,7 +184,7 @@ def partitions(index: Index) -> tuple[tuple[int, tuple[Index, ...]], ...]:
     return tuple((count, blocks) for blocks, count in counts.items())
 
 
-@lru_cache(maxsize=None)
+@cache
 def splittings(index: Index) -> tuple[tuple[int, Index, Index], ...]:
     """Leibniz: how often each (derivative of a, derivative of b) occurs in the derivative of a * b."""
     counts: Counter[tuple[Index, Index]] = Counter()

@@ -34,6 +34,9 @@ FUNCTION_NAMES: Mapping[str, str] = MappingProxyType({
     "sign": r"\operatorname{sign}", "heaviside": r"\operatorname{H}",
 })
 
+MAX_NESTING = 7  # ziamath 0.13 needs up to 0.4 s for it, and twice that for the next level
+
+GROUP_BORDER = re.compile(r"[{}]|\\left(?![a-z])|\\right(?![a-z])")
 ENDS_IN_WORD = re.compile(r"\\mathrm\{[A-Za-z0-9]+\}\Z")
 
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -75,6 +78,18 @@ def to_latex(node: Node, *, names: Mapping[str, str] = _NO_NAMES, style: Style =
             case Binary(operator):
                 return _BINARY[operator](part, *children)
     return fold(node, printed).text
+
+
+def nesting(latex: str) -> int:
+    """How many groups, in braces or between \\left and \\right, lie inside each other at the deepest place.
+
+    A typesetter may take twice as long for each level; beyond MAX_NESTING show the text as it was typed.
+    """
+    depth = deepest = 0
+    for found in GROUP_BORDER.findall(latex):
+        depth += 1 if found in ("{", r"\left") else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 # ---------------------------------------------------------------------- numbers, names, derivatives

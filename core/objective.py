@@ -46,9 +46,9 @@ class Objective:
         for statements in self._grouped(problem.statements):
             first = statements[0]
             count = self._rows(first)
-            equations = prepare([s.expression for s in statements], problem.inputs, problem.fields, problem.constants)
-            self.blocks.append(Block(equations, row, row + count, tuple(problem.terms.index(s.term) for s in statements),
-                                     tuple(1 / first.points for _ in statements)))
+            equations = self._prepare(statements)
+            terms = tuple(problem.terms.index(s.term) for s in statements)
+            self.blocks.append(Block(equations, row, row + count, terms, (1 / first.points,) * len(statements)))
             for face in first.faces or (None,):
                 lo, sp = low.clone(), span.clone()
                 if face is not None:
@@ -113,10 +113,13 @@ class Objective:
         groups: dict[tuple[object, int], list[Statement]] = {}
         for s in statements:
             groups.setdefault((s.faces, s.points), []).append(s)
-        needs = {key: prepare([s.expression for s in group], self.problem.inputs, self.problem.fields,
-                              self.problem.constants).carried.order for key, group in groups.items()}
+        needs = {key: self._prepare(group).carried.order for key, group in groups.items()}
         # those that need derivatives first: groups of values only can then join the first one's pass
         return [groups[key] for key in sorted(groups, key=lambda key: needs[key] == 0)]
+
+    def _prepare(self, statements: list[Statement]) -> Equations:
+        p = self.problem
+        return prepare([s.expression for s in statements], p.inputs, p.fields, p.constants)
 
     def _merge(self) -> list[tuple[Block, ...]]:
         """Groups that need values only ride along with the last group that needs derivatives."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from core.expression import (
+    RESERVED,
     Binary,
     ExpressionError,
     Name,
@@ -20,12 +21,13 @@ from core.expression import (
     derivatives,
     names,
     parse,
+    parse_sides,
     substitute,
+    with_known_values,
 )
 from core.latex import to_latex
 
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-RESERVED = frozenset({"pi", "e"})
 MAX_ORDER = 4
 
 
@@ -146,7 +148,8 @@ class Problem:
         rows += [(key, f"{to_latex(Name(key, 0))} = {self._typeset(text, zero=False)}")
                  for key, text in self.definitions.items()]
         for c in self.conditions:
-            place = r"\text{ on the boundary}" if c.on == "boundary" else rf"\text{{ at }} {self._typeset(c.on, zero=False)}"
+            at = self._typeset(c.on, zero=False) if c.on != "boundary" else ""
+            place = rf"\text{{ at }} {at}" if at else r"\text{ on the boundary}"
             rows.append((c.name, self._typeset(c.equation) + place))
         rows += [("exact", f"{to_latex(Name(f'{key}_exact', 0))} = {self._typeset(text, zero=False)}")
                  for key, text in self.exact.items()]
@@ -163,7 +166,8 @@ class Problem:
 
         def resolve(key: str, chain: tuple[str, ...]) -> Node:
             if key in chain:
-                raise ProblemError(f"the definitions go in a circle: {' -> '.join((*chain, key))}", f"definitions.{key}")
+                circle = " -> ".join((*chain, key))
+                raise ProblemError(f"the definitions go in a circle: {circle}", f"definitions.{key}")
             if key not in done:
                 inner = {name: resolve(name, (*chain, key)) for name in names(parsed[key]) & parsed.keys()}
                 done[key] = substitute(parsed[key], inner)
@@ -177,6 +181,10 @@ class Problem:
         exact = {f"{key}_exact": node for key, node in self.solution.items()}
         node = self._parse(text, path, extra={**self._resolved, **exact})
         node = substitute(node, {**self._resolved, **exact})
+        try:
+            with_known_values(node, self.constants)
+        except ExpressionError as error:
+            raise ProblemError(f"with the constants given, {error.message} in this equation", path) from error
         if not _fields_of(node) & set(self.fields):
             raise ProblemError(f"this equation contains none of the fields ({', '.join(self.fields)})", path)
         return node
@@ -213,9 +221,10 @@ class Problem:
     def _typeset(self, text: str, *, zero: bool = True) -> str:
         """LaTeX of a text as it was typed: 'a = b' keeps its sides, a lone expression gets '= 0'."""
         known = (*self.constants, *self.definitions, *(f"{key}_exact" for key in self.exact))
-        sides = [to_latex(parse(side, inputs=self.inputs, fields=self.fields, names=known), style="subscript")
-                 for side in text.split("=")]
-        return " = ".join(sides if len(sides) == 2 or not zero else [*sides, "0"])
+        left, right = parse_sides(text, inputs=self.inputs, fields=self.fields, names=known)
+        if right is not None:
+            return f"{to_latex(left)} = {to_latex(right)}"
+        return f"{to_latex(left)} = 0" if zero else to_latex(left)
 
     # ------------------------------------------------------------------ checks
 

@@ -86,8 +86,16 @@ class Trainer:
         return self.learning_rate * self.decay.factor(self.iteration)
 
     def term_gradients(self) -> tuple[Tensor, Tensor]:
-        """(raw losses [T], raw gradients [T, P]) at the present parameters on the points of the last step."""
-        return self.engine.term_gradients(self.theta, self._draw() if self.draws is None else self.draws)
+        """(raw losses [T], raw gradients [T, P]) at the present parameters.
+
+        On the points of the last step; before the first one, on those that it is going to use.
+        """
+        draws = self.draws
+        if draws is None:
+            now = self.generator.get_state()
+            draws = self._draw()
+            self.generator.set_state(now)  # looking must not change the run
+        return self.engine.term_gradients(self.theta, draws)
 
     # ------------------------------------------------------------------ live changes
 

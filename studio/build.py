@@ -10,7 +10,7 @@ from torch import Tensor
 from core.balancing import Balancing
 from core.diagnostics.fields import FieldsDiagnostic, evaluate_exact
 from core.engine import EagerEngine
-from core.equation import FUNCTIONS, fold
+from core.equation import FUNCTIONS, simplified
 from core.expression import Binary, Derivative, Name, Negate, Node, evaluate
 from core.networks import build_network
 from core.objective import Objective
@@ -77,7 +77,8 @@ def check_exact(experiment: Experiment, points: int = 1000) -> list[str]:
     return rows
 
 
-def _discrepancy(problem: Problem, statement: Statement, points: int, generator: torch.Generator) -> tuple[float, float]:
+def _discrepancy(problem: Problem, statement: Statement, points: int,
+                 generator: torch.Generator) -> tuple[float, float]:
     low, high = torch.tensor(list(problem.domain.values()), dtype=torch.float64).T
     worst, largest = 0.0, 0.0
     for face in statement.faces or (None,):
@@ -89,7 +90,8 @@ def _discrepancy(problem: Problem, statement: Statement, points: int, generator:
         def look(leaf: Name | Derivative, x: Tensor = x) -> Tensor:
             if isinstance(leaf, Name) and leaf.name in problem.inputs:
                 return x[:, problem.inputs.index(leaf.name)]
-            value = evaluate_exact(problem.solution[leaf.field if isinstance(leaf, Derivative) else leaf.name], problem, x)
+            name = leaf.field if isinstance(leaf, Derivative) else leaf.name
+            value = evaluate_exact(problem.solution[name], problem, x)
             for name in leaf.inputs if isinstance(leaf, Derivative) else ():
                 if not value.requires_grad:
                     return torch.zeros_like(value)
@@ -101,7 +103,7 @@ def _discrepancy(problem: Problem, statement: Statement, points: int, generator:
             value = evaluate(node, look, FUNCTIONS)  # type: ignore[arg-type]
             return float(torch.as_tensor(value).detach().abs().max())
 
-        expression = fold(statement.expression, problem.constants)
+        expression = simplified(statement.expression, problem.constants)
         worst = max(worst, size(expression))
         largest = max(largest, *(size(term) for term in _summands(expression)))
     return worst, largest

@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
 
 import platformdirs
@@ -17,6 +17,7 @@ import platformdirs
 from studio.experiment import Experiment, load_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 900.0  # seconds after which a package that is still being made is given up
 KEPT = 40  # packages in the cache; the oldest go first
 
 
@@ -79,7 +80,10 @@ def load_engine(experiment: Experiment):  # type: ignore[no-untyped-def]
 
 
 class Compilation:
-    """One compilation in a process of its own, at low priority so that window and training keep the cores."""
+    """One compilation in a process of its own, at low priority so that window and training keep the cores.
+
+    Where somebody is making the same package already (the other lane of a comparison), it waits for that one.
+    """
 
     def __init__(self, experiment: Experiment) -> None:
         from core.compiled import compiler
@@ -87,19 +91,44 @@ class Compilation:
         if compiler() is None:
             raise CompileError("no C++ compiler was found, so the step stays eager; "
                                "install one (on Debian: apt install g++) and it will be compiled")
+        self._experiment = experiment.model_copy(update={"compare": ()})
         self.folder = package_folder(experiment)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self._work = Path(tempfile.mkdtemp(prefix="making-", dir=self.folder.parent))
-        text = self._work / "experiment.toml"
-        text.write_text(experiment.model_copy(update={"compare": ()}).to_toml(), encoding="utf-8")
-        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(self._work / "inductor"),
-                       "OMP_NUM_THREADS": str(experiment.training.threads)}
-        with (self._work / "log").open("wb") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "studio.compiling", str(text), str(self._work)],
-                                             cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._work = self.folder.with_suffix(".making")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._claim()
+
+    def _claim(self) -> None:
+        """Begin, unless a living process is at it."""
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._work.mkdir()
+            except FileExistsError:
+                if not _abandoned(self._work):
+                    return
+                shutil.rmtree(self._work, ignore_errors=True)
+                self._work.mkdir()
+            (self._work / "owner").write_text(str(os.getpid()))
+            text = self._work / "experiment.toml"
+            text.write_text(self._experiment.to_toml(), encoding="utf-8")
+            environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(self._work / "inductor"),
+                           "OMP_NUM_THREADS": str(self._experiment.training.threads)}
+            with (self._work / "log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "studio.compiling", str(text), str(self._work)],
+                    cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        except OSError as error:
+            raise CompileError(f"the step stays eager, since nothing can be written into {self.folder.parent}: "
+                               f"{error.strerror}") from None
 
     def poll(self) -> bool:
         """True when the package is ready, False while it is being made. Raises CompileError when it failed."""
+        if self.folder.is_dir():
+            return True
+        if self._process is None:
+            if _abandoned(self._work):
+                self._claim()
+            return False
         code = self._process.poll()
         if code is None:
             return False
@@ -107,28 +136,47 @@ class Compilation:
             lines = (self._work / "log").read_text(errors="replace").strip().splitlines()
             self.cancel()
             raise CompileError(f"the step could not be compiled and stays eager: {lines[-1] if lines else code}")
-        if self._work.exists():
-            made = self._work / "package"
-            try:
-                made.rename(self.folder)
-            except OSError:  # somebody else made the same one meanwhile
-                if not self.folder.is_dir():
-                    raise
-            shutil.rmtree(self._work, ignore_errors=True)
-            _thin(self.folder.parent)
+        (self._work / "package").rename(self.folder)
+        shutil.rmtree(self._work, ignore_errors=True)
+        _thin(self.folder.parent)
         return True
 
     def wait(self) -> None:
         """Block until it is ready. Raises CompileError."""
-        self._process.wait()
-        self.poll()
+        while not self.poll():
+            time.sleep(0.1)
 
     def cancel(self) -> None:
-        """End it and leave nothing behind."""
+        """End it, if it is ours, and leave nothing behind."""
+        if self._process is None:
+            return
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._work, ignore_errors=True)
+
+
+def _abandoned(work: Path) -> bool:
+    """Whether nobody is at a package any more: the process that began it has ended."""
+    try:
+        owner = int((work / "owner").read_text())
+    except FileNotFoundError:
+        return not work.is_dir() or time.time() - work.stat().st_mtime > 10
+    except (OSError, ValueError):
+        return True
+    return not _alive(owner) or time.time() - work.stat().st_mtime > LONGEST
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there; a stale claim is given up after LONGEST
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _thin(folder: Path) -> None:

@@ -45,7 +45,8 @@ def tip(text: str, default: Any = ..., *, source: str = "", unit: str = "", **bo
 
 class ResidualSpec(Model):
     name: str = tip("Name of the equation, as panels show it.", min_length=1)
-    equation: str = tip("The equation as text, zero where it holds: u_xx + u_yy + k**2*u - q. 'left = right' works too.")
+    equation: str = tip("The equation as text, zero where it holds: u_xx + u_yy + k**2*u - q. "
+                        "'left = right' works too.")
     term: str = tip("The loss term that this equation's mean square is added to.", "residual", min_length=1)
     points: int = tip("Collocation points in each step's minibatch.", 128, source=WTP, ge=1, le=1_000_000)
 
@@ -179,7 +180,11 @@ class Experiment(Model):
         if unknown:
             raise ProblemError(f"there is no loss term '{unknown[0]}'; the terms are {', '.join(problem.terms)}",
                                "balancing.weights")
-        self._variants()
+        try:
+            self._variants()
+        except ExperimentError as error:
+            path, text = error.problems[0]
+            raise ProblemError(f"in the variant, {path}: {text}", "compare.0") from None
         return self
 
     def _variants(self) -> list[Experiment]:
@@ -204,7 +209,8 @@ class Experiment(Model):
         except ValidationError as error:
             raise ExperimentError(explain(error), where) from None
         except ProblemError as error:
-            path = error.path if error.path.startswith("balancing") else f"problem.{error.path}".rstrip(".")
+            own = error.path.startswith(("balancing", "compare"))
+            path = error.path if own else f"problem.{error.path}".rstrip(".")
             raise ExperimentError([(path, str(error))], where) from None
         except ExpressionError as error:  # pragma: no cover - Problem wraps these
             raise ExperimentError([("problem", str(error))], where) from None
@@ -229,7 +235,7 @@ class Experiment(Model):
 
 def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A deep copy of nested `data` with `changes` by dotted path. Raises ExperimentError for a path into nothing."""
-    out = _plain(dict(data))
+    out: dict[str, Any] = _plain(dict(data))
     for path, value in changes.items():
         *parents, last = path.split(".")
         place: Any = out

@@ -41,6 +41,7 @@ class Status:
     learning_rate: float = 0.0
     balancing: str = "fixed"
     engine: str = "eager"  # 'eager' or 'compiled'
+    run_file: str = ""  # where the run is recorded, once it is
     message: str = ""  # one sentence for the status bar; '' where there is nothing to say
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
 import threading
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def _child(pipe: Connection, text: str, path: Path | None, resume_from: Path | N
     """The process: one thread reads commands, one sends updates, the main thread trains."""
     from studio.runner import Runner
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what to do
     experiment = Experiment.from_toml(text)
     commands: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
     mailbox = Mailbox(Status(state=RunState.PREPARING, step=0, total_steps=experiment.training.steps))
@@ -92,7 +93,8 @@ def _child(pipe: Connection, text: str, path: Path | None, resume_from: Path | N
     threading.Thread(target=read, daemon=True).start()
     sender = threading.Thread(target=send)
     sender.start()
-    Runner(experiment, path, resume_from, commands, mailbox).run()
-    done.set()
-    sender.join()
-    time.sleep(0)
+    try:
+        Runner(experiment, path, resume_from, commands, mailbox).run()
+    finally:
+        done.set()
+        sender.join()

@@ -27,6 +27,7 @@ BREATH = 5e-5  # seconds asleep after each chunk: without it a thread that waits
 STATUS_EVERY = 0.05  # seconds
 COMMIT_EVERY = 1.0
 POLL_COMPILER_EVERY = 0.25
+IDLE = (RunState.PREPARING, RunState.PAUSED)
 #: Compiling costs a core for half a minute; it is begun where at least this much eager training is left.
 WORTH_COMPILING = 15.0
 
@@ -74,6 +75,7 @@ class Runner:
     def _prepare(self) -> None:
         if self._path is not None:
             self._file = RunFile.create(self._path, self.experiment)
+            self.mailbox.put_status(run_file=str(self._file.path))  # may be NAME-2
         mode = self.experiment.training.engine
         self.trainer = build_trainer(self.experiment)
         self._eager = self.trainer.engine
@@ -86,10 +88,10 @@ class Runner:
             self._compile_and_wait()
         elif mode == "auto":
             self._try_cached()
-        self._event("start", f"start on {self.trainer.engine.name} engine, seed {self.experiment.training.seed}, "
+        verb = "starts again" if self._resume_from else "starts"
+        self._event("start", f"{verb} on the {self.trainer.engine.name} engine, seed {self.experiment.training.seed}, "
                              f"torch {torch.__version__}")
         self._observe(self.trainer.iteration)
-        self._state = RunState.PAUSED
         self._status(message="")
 
     def _go_on_from(self, path: Path) -> None:
@@ -299,14 +301,14 @@ class Runner:
                 self._watched = frozenset(value)  # type: ignore[call-overload]
             case _ if self._state in ENDED:
                 return
-            case "resume" if self._state is RunState.PAUSED:
+            case "resume" if self._state in IDLE:
                 self._state = RunState.RUNNING
                 if step:
                     self._event("resume", f"goes on at step {step}")
                 self._status(message="")
             case "pause" if self._state is RunState.RUNNING:
                 self._pause("")
-            case "step" if self._state is RunState.PAUSED:
+            case "step" if self._state in IDLE:
                 self._once = True
                 self._state = RunState.RUNNING
             case "stop":
@@ -314,7 +316,8 @@ class Runner:
                 self._checkpoint()
                 self._end(RunState.STOPPED, f"stopped at step {step}; the run is kept")
             case "weight":
-                term, weight = value  # type: ignore[misc]
+                assert isinstance(value, tuple)
+                term, weight = value
                 self.trainer.set_weight(term, weight)
                 self._event("weight", f"weight of {term} set to {weight:g}", json.dumps([term, weight]))
             case "balancing":

@@ -33,7 +33,7 @@ class Session:
                  record: bool = True, resume_from: Path | None = None) -> None:
         self.experiment = experiment
         self.isolate = isolate
-        self.run_file: Path | None = None
+        self._path: Path | None = None
         self._resume_from = resume_from
         self._runs_folder = runs_folder
         self._record = record
@@ -106,6 +106,12 @@ class Session:
         return self._mailbox.take()
 
     @property
+    def run_file(self) -> Path | None:
+        """Where the run is recorded; None before the start, and where nothing is recorded."""
+        made = self._mailbox.status.run_file
+        return Path(made) if made else self._path
+
+    @property
     def ended(self) -> bool:
         """Whether the run is over."""
         return self._mailbox.status.state in ENDED
@@ -128,8 +134,8 @@ class Session:
         if self.ended:
             return
         try:
-            if self._record and self.run_file is None:
-                self.run_file = free_path(self._runs_folder or default_runs_folder(), self.experiment)
+            if self._record:
+                self._path = free_path(self._runs_folder or default_runs_folder(), self.experiment)
         except RunFileError as error:
             self._mailbox.put_event(Event(step=0, kind="refused", text=str(error)))
             self._mailbox.put_status(state=RunState.FAILED, message=str(error))
@@ -137,7 +143,7 @@ class Session:
         self._mailbox.put_status(state=RunState.PREPARING, message="loading torch and building the network")
         # commands given before the start, a changed weight say, come first
         self._commands.put(first)
-        arguments = (self.experiment, self.run_file, self._resume_from, self._commands, self._mailbox)
+        arguments = (self.experiment, self._path, self._resume_from, self._commands, self._mailbox)
         if self.isolate:
             self._thread = threading.Thread(target=RemoteRunner(*arguments).run, name="session-pipe", daemon=True)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.equation import FUNCTIONS, fold, prepare
+from core.equation import FUNCTIONS, prepare, simplified
 from core.expression import Derivative, Name, Node, evaluate
 from core.frames import Array, FieldsFrame, frozen
 from core.jets import DerivativeSet
@@ -92,7 +92,7 @@ def evaluate_exact(node: Node, problem: Problem, x: Tensor) -> Tensor:
         assert isinstance(leaf, Name)
         return x[:, problem.inputs.index(leaf.name)]
 
-    value = evaluate(fold(node, problem.constants), look, FUNCTIONS)
+    value = evaluate(simplified(node, problem.constants), look, FUNCTIONS)
     return value if isinstance(value, Tensor) else torch.full((len(x),), float(value), dtype=x.dtype)
 
 

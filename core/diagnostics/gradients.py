@@ -15,7 +15,7 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class SymlogGrid:
-    """Bins that are equally wide in sign(g) log10(1 + |g| / threshold): linear within the threshold, then logarithmic."""
+    """Bins equally wide in sign(g) log10(1 + |g| / threshold): linear within the threshold, then logarithmic."""
 
     threshold: float
     decades: float  # beyond the threshold, on either side
@@ -23,20 +23,23 @@ class SymlogGrid:
 
     def coordinate(self, values: Array) -> Array:
         """Where a value lies on the axis, in decades."""
-        return np.sign(values) * np.log10(1 + np.abs(values) / self.threshold)
+        out: Array = np.sign(values) * np.log10(1 + np.abs(values) / self.threshold)
+        return out
 
     @property
     def edges(self) -> Array:
         """[bins + 1] in the units of the gradient."""
-        u = np.linspace(-self.decades, self.decades, self.bins + 1)
-        return np.sign(u) * self.threshold * (10 ** np.abs(u) - 1)
+        u: Array = np.linspace(-self.decades, self.decades, self.bins + 1)
+        out: Array = np.sign(u) * self.threshold * (10 ** np.abs(u) - 1)
+        return out
 
     def counts(self, values: Array) -> Array:
         """[bins] uint32; what lies outside is counted in the outermost bins. NaN is not counted."""
         finite = values[np.isfinite(values)]
         place = (self.coordinate(finite) + self.decades) * (self.bins / (2 * self.decades))
         index = np.clip(place.astype(np.int64), 0, self.bins - 1)
-        return np.bincount(index, minlength=self.bins).astype(np.uint32)
+        out: Array = np.bincount(index, minlength=self.bins).astype(np.uint32)
+        return out
 
 
 def grid_for(gradients: Array) -> SymlogGrid:
@@ -58,6 +61,10 @@ class GradientsDiagnostic:
         self.grid = grid
 
     def observe(self, trainer: Trainer) -> GradientsFrame:
+        with np.errstate(all="ignore"):  # a gradient that overflows is shown as such, it does not end the run
+            return self._observe(trainer)
+
+    def _observe(self, trainer: Trainer) -> GradientsFrame:
         _, tensor = trainer.term_gradients()
         gradients = tensor.numpy().astype(np.float64)
         if self.grid is None:

@@ -136,7 +136,7 @@ def test_combinatorics_against_known_counts() -> None:
     for order, bell in ((1, 1), (2, 2), (3, 5), (4, 15)):
         assert sum(count for count, _ in partitions((0,) * order)) == bell
         assert sum(count for count, _, _ in splittings((0,) * order)) == 2**order
-    assert dict((blocks, count) for count, blocks in partitions((0, 0, 0, 0)))[((0, 0), (0, 0))] == 3
+    assert {blocks: count for count, blocks in partitions((0, 0, 0, 0))}[((0, 0), (0, 0))] == 3
 
 
 def test_a_gated_network_needs_equal_widths() -> None:

@@ -1,0 +1,201 @@
+"""How a run shows itself in a terminal: a bar that moves, or a line now and then, and numbers in words."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from studio.experiment import Experiment
+from studio.messages import ENDED, RunState, Status
+from studio.run_reader import Run
+
+BAR = 20  # characters
+
+
+def duration(seconds: float) -> str:
+    """0:07, 12:30, 1:02:03."""
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def rate(steps_per_second: float) -> str:
+    """512 steps/s, 4.3 steps/s."""
+    return f"{steps_per_second:,.{0 if steps_per_second >= 10 else 1}f} steps/s"
+
+
+def numbers(values: Mapping[str, float]) -> str:
+    """residual 1.2e-01, boundary 3.4e-04."""
+    return ", ".join(f"{name} {value:.2e}" for name, value in values.items())
+
+
+def total_loss(status: Status) -> float | None:
+    """What is minimised: the sum of weight times loss. None where nothing is known yet."""
+    if not status.losses:
+        return None
+    return math.fsum(status.weights.get(term, 1.0) * loss for term, loss in status.losses.items())
+
+
+def parts(status: Status) -> list[str]:
+    """What there is to say about a status, the most important first."""
+    said = [f"step {status.step:,}/{status.total_steps:,}"]
+    if status.state is RunState.PREPARING:
+        said.append(status.message or "preparing")
+    if status.steps_per_second > 0:
+        said.append(rate(status.steps_per_second))
+    if status.seconds_left is not None and status.state is RunState.RUNNING:
+        said.append(f"{duration(status.seconds_left)} left")
+    loss = total_loss(status)
+    if loss is not None:
+        said.append(f"loss {loss:.2e}")
+    if status.relative_l2:
+        several = len(status.relative_l2) > 1
+        said.append(
+            "error "
+            + " ".join(f"{f} {e:.2e}" if several else f"{e:.2e}" for f, e in status.relative_l2.items())
+        )
+    return said
+
+
+class Progress:
+    """Writes to `stream`: one line that is redrawn where it is a terminal, else a line every `interval` seconds."""
+
+    def __init__(
+        self, stream: TextIO, *, interval: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._interval = interval
+        self._clock = clock
+        self._live = stream.isatty()
+        self._shown = ""
+        self._next = -math.inf
+        self._state: RunState | None = None
+        self._full, self._empty = ("█", "░") if _can_write(stream, "█░") else ("#", "-")
+
+    def show(self, status: Status) -> None:
+        """Draw the status, or nothing where it is not yet time for a line."""
+        if self._live:
+            self._draw(self._line(status, shutil.get_terminal_size().columns - 1))
+            return
+        now = self._clock()
+        if now < self._next and status.state is self._state:
+            return
+        self._next, self._state = now + self._interval, status.state
+        share = 100.0 * status.step / max(1, status.total_steps)
+        self._write(f"{share:3.0f} %  " + "  ".join(parts(status)) + "\n")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._draw("")
+        self._write(f"{text}\n")
+
+    def close(self) -> None:
+        """Leave what was drawn last, and go to a line of its own."""
+        if self._shown:
+            self._write("\n")
+        self._shown = ""
+
+    def _line(self, status: Status, width: int) -> str:
+        share = min(1.0, status.step / max(1, status.total_steps))
+        filled = round(BAR * share)
+        bar = f"{self._full * filled}{self._empty * (BAR - filled)} {100 * share:3.0f} %"
+        line = bar
+        for part in parts(status):
+            if len(line) + 2 + len(part) > width:
+                break
+            line += f"  {part}"
+        return line[: max(0, width)]
+
+    def _draw(self, line: str) -> None:
+        if line != self._shown:
+            self._write("\r" + line.ljust(len(self._shown)) + ("" if line else "\r"))
+            self._shown = line
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _can_write(stream: TextIO, characters: str) -> bool:
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def result(experiment: Experiment, status: Status, path: Path | None, message: str = "") -> dict[str, Any]:
+    """The JSON object of a run; a number that is not finite is null, which is what JSON has for it."""
+
+    def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+        return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+    return {
+        "experiment": experiment.name,
+        "label": experiment.label,
+        "state": str(status.state),
+        "engine": status.engine,
+        "seed": experiment.training.seed,
+        "steps": status.step,
+        "seconds": status.seconds,
+        "steps_per_second": status.step / status.seconds if status.seconds > 0 else 0.0,
+        "losses": finite(status.losses),
+        "relative_l2": finite(status.relative_l2),
+        "run_file": str(path) if path is not None else None,
+        "message": message,  # why it did not finish
+    }
+
+
+def report(experiment: Experiment, status: Status, path: Path | None) -> str:
+    speed = rate(status.step / status.seconds) if status.seconds > 0 else "no time"
+    lines = [
+        f"{status.state}: {status.step:,} steps in {duration(status.seconds)} ({speed}, {status.engine}), "
+        f"seed {experiment.training.seed}"
+    ]
+    if status.losses:
+        lines.append(f"losses: {numbers(status.losses)}")
+    if status.relative_l2:
+        lines.append(f"relative L2 error: {numbers(status.relative_l2)}")
+    return "\n".join([*lines, f"kept in {path}"])
+
+
+def summary(run: Run) -> str:
+    """A run in words, for where there is no window."""
+    made = run.created[:16].replace("T", " ")
+    ended = run.state in {str(state) for state in ENDED}
+    state = run.state if run.closed or ended else f"{run.state} when it was last written"
+    experiment = run.experiment
+    rows = [
+        ("experiment", " ".join(part for part in (experiment.name, experiment.label) if part)),
+        ("title", experiment.title),
+        ("run file", f"{run.path}, made {made} UTC"),
+        (
+            "state",
+            f"{state}, step {run.step:,} of {experiment.training.steps:,}, seed {experiment.training.seed}",
+        ),
+        (
+            "training",
+            duration(run.seconds) + (f", {rate(run.step / run.seconds)}" if run.seconds > 0 else ""),
+        ),
+    ]
+    if run.scalars:
+        rows += [("losses", numbers(run.scalars[-1].losses)), ("weights", numbers(run.scalars[-1].weights))]
+        errors = next((s for s in reversed(run.scalars) if s.relative_l2), None)
+        if errors is not None:
+            rows.append(("relative L2", f"{numbers(errors.relative_l2)} at step {errors.step:,}"))
+    kept = [f"{len(run.frame_steps(kind)):,} {kind}" for kind in ("gradients", "fields")]
+    rows.append(("frames", ", ".join([f"{len(run.scalars):,} scalars", *kept])))
+    rows.append(("machine", ", ".join(f"{name} {value}" for name, value in run.machine.items() if value)))
+    lines = [f"{name:12}{text}" for name, text in rows if text]
+    lines += [
+        "journal",
+        *(
+            f"  {at[11:19]}  step {event.step:,}: {event.text}"
+            for at, event in zip(run.event_times, run.events, strict=True)
+        ),
+    ]
+    return "\n".join(lines)

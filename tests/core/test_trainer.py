@@ -1,0 +1,174 @@
+"""The trainer: against torch's own Adam, bit-for-bit resume, going back on NaN, the compiled engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.compiled import compile_packages, compiler, load_packages
+from core.engine import EagerEngine
+from core.optimizers import Adam, Decay
+from core.trainer import NotFinite, Trainer
+from studio.build import build_trainer
+from studio.experiment import Experiment
+from studio.gallery import load
+
+
+def small(name: str = "helmholtz-m2", **changes: object) -> Experiment:
+    e = load(name)
+    residuals = [{**r.model_dump(), "points": 16} for r in e.problem.residuals]
+    conditions = [{**c.model_dump(), "points": 8} for c in e.problem.conditions]
+    return e.with_changes({"problem.residuals": residuals, "problem.conditions": conditions,
+                           "network.hidden": [8, 8], **{k.replace("__", "."): v for k, v in changes.items()}})
+
+
+def same(a: Trainer, b: Trainer) -> bool:
+    x, y = a.state(), b.state()
+    return x.numbers == y.numbers and all(torch.equal(x.tensors[k], y.tensors[k]) for k in x.tensors)
+
+
+def test_adam_agrees_with_torch_s() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(20, generator=generator, dtype=torch.float64)
+    target = torch.randn(20, generator=generator, dtype=torch.float64)
+    leaf = start.clone().requires_grad_()
+    theirs = torch.optim.Adam([leaf], lr=1e-2, betas=(0.9, 0.999), eps=1e-8)
+    schedule = torch.optim.lr_scheduler.LambdaLR(theirs, lambda k: 0.9 ** (k / 50))
+    mine, decay = Adam(), Decay(0.9, 50)
+    theta, m, v = start.clone(), torch.zeros(20).double(), torch.zeros(20).double()
+    for k in range(200):
+        theirs.zero_grad()
+        ((leaf - target) ** 4).sum().backward()
+        theirs.step()
+        schedule.step()
+        gradient = 4 * (theta - target) ** 3
+        hyper = torch.tensor(mine.hyper(1e-2 * decay.factor(k), k), dtype=torch.float64)
+        theta, m, v = mine.update(theta, m, v, gradient, hyper)
+    torch.testing.assert_close(theta, leaf.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_per_term_gradients_agree_with_separate_backward_passes() -> None:
+    trainer = build_trainer(small(training__precision="float64"))
+    trainer.step()
+    losses, rows = trainer.term_gradients()
+    assert trainer.draws is not None
+    for k in range(2):
+        leaf = trainer.theta.clone().requires_grad_()
+        loss = trainer.objective.losses(leaf, trainer.draws)[k]
+        torch.testing.assert_close(loss.detach(), losses[k])
+        torch.testing.assert_close(torch.autograd.grad(loss, leaf)[0], rows[k], rtol=1e-9, atol=1e-12)
+
+
+def test_losses_are_the_paper_s() -> None:
+    """Mean square of the residual, sum over the four edges of their mean squares; by hand with autograd."""
+    trainer = build_trainer(small(training__precision="float64"))
+    o = trainer.objective
+    draws = torch.rand(o.points, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    x = o.physical(draws)
+    assert [len({float(v) for v in x[16 + 8 * k: 24 + 8 * k, k // 2]}) for k in range(4)] == [1, 1, 1, 1]
+
+    def u(points: torch.Tensor) -> torch.Tensor:
+        h = (points - 0) / (2 / 12**0.5)
+        w = [trainer.theta[p.slice].view(p.shape) for p in o.network.parameters]
+        return (torch.tanh(torch.tanh(h @ w[0] + w[1]) @ w[2] + w[3]) @ w[4] + w[5])[:, 0]
+
+    xi = x[:16].clone().requires_grad_()
+    g = torch.autograd.grad(u(xi).sum(), xi, create_graph=True)[0]
+    lap = sum(torch.autograd.grad(g[:, i].sum(), xi, create_graph=True)[0][:, i] for i in range(2))
+    exact = torch.sin(torch.pi * xi[:, 0]) * torch.sin(4 * torch.pi * xi[:, 1])
+    residual = ((lap + u(xi) - (1 - 17 * torch.pi**2) * exact) ** 2).mean()
+    edge = torch.sin(torch.pi * x[16:, 0]) * torch.sin(4 * torch.pi * x[16:, 1])
+    boundary = ((u(x[16:]) - edge) ** 2).view(4, 8).mean(1).sum()
+    losses = o.losses(trainer.theta, draws)
+    torch.testing.assert_close(torch.stack(losses), torch.stack([residual, boundary]).detach(), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("stop", [1, 7, 20, 33])
+@pytest.mark.parametrize("name", ["helmholtz-m2", "helmholtz-m3"])
+def test_stopping_and_resuming_is_never_having_stopped(name: str, stop: int) -> None:
+    through = build_trainer(small(name))
+    for _ in range(40):
+        through.step()
+    first = build_trainer(small(name))
+    for _ in range(stop):
+        first.step()
+    first.term_gradients()  # looking must not change the numbers
+    second = build_trainer(small(name, training__seed=99))
+    second.load(first.state())
+    for _ in range(40 - stop):
+        second.step()
+    assert same(through, second)
+
+
+def test_the_same_seed_gives_the_same_numbers_whatever_else_draws() -> None:
+    a, b = build_trainer(small()), build_trainer(small())
+    for _ in range(10):
+        a.step()
+        b.step()
+        torch.rand(3)  # somebody else uses torch's global generator
+        b.term_gradients()
+    assert same(a, b)
+    c = build_trainer(small(training__seed=1))
+    c.step()
+    assert not torch.equal(a.theta, c.theta)
+
+
+def test_looking_before_the_first_step_does_not_change_the_run() -> None:
+    a, b = build_trainer(small()), build_trainer(small())
+    b.term_gradients()
+    assert a.step() == b.step()
+
+
+def test_a_loss_that_turns_nan_keeps_the_last_good_state() -> None:
+    trainer = build_trainer(small(optimizer__learning_rate=1e-3))
+    for _ in range(5):
+        trainer.step()
+    good = trainer.theta
+    trainer.theta = torch.full_like(good, torch.nan)
+    with pytest.raises(NotFinite, match="'residual' became nan at step 5") as caught:
+        trainer.step()
+    assert caught.value.term == "residual"
+    assert torch.isfinite(trainer.theta).all()
+    trainer.set_learning_rate(1e-4)
+    trainer.step()
+
+
+def test_live_changes_are_checked() -> None:
+    trainer = build_trainer(small("helmholtz-m1"))
+    trainer.set_weight("boundary", 50)
+    assert trainer.weights.tolist() == [1, 50]
+    for bad in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="zero or positive"):
+            trainer.set_weight("boundary", bad)
+    with pytest.raises(ValueError, match="no loss term 'edge'; the terms are residual, boundary"):
+        trainer.set_weight("edge", 1)
+    with pytest.raises(ValueError, match="positive"):
+        trainer.set_learning_rate(0)
+
+
+def test_a_state_of_another_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="another experiment"):
+        build_trainer(small()).load(build_trainer(small(network__hidden=[9, 9])).state())
+
+
+@pytest.mark.parametrize("name", ["helmholtz-m2", "helmholtz-m4"])
+def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path) -> None:
+    if compiler() is None:
+        pytest.fail("no C++ compiler here; the compiled engine cannot be tested (apt install g++)")
+    eager = build_trainer(small(name, training__precision="float64"))
+    compiled = build_trainer(small(name, training__precision="float64"))
+    assert isinstance(compiled.engine, EagerEngine)
+    compile_packages(compiled.engine, tmp_path)
+    compiled.engine = load_packages(tmp_path)
+    for _ in range(30):
+        mine, theirs = eager.step(), compiled.step()
+        assert theirs == pytest.approx(mine, rel=1e-9)
+    torch.testing.assert_close(compiled.theta, eager.theta, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(compiled.weights, eager.weights, rtol=1e-9, atol=0)
+    again = build_trainer(small(name, training__precision="float64"))
+    again.engine = compiled.engine
+    for _ in range(30):
+        again.step()
+    assert torch.equal(again.theta, compiled.theta), "the compiled engine gives the same bits every time"

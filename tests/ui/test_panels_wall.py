@@ -1,0 +1,237 @@
+"""The gradient wall and the fields: numbers, words, scales, the mouse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF
+from PySide6.QtGui import QColor
+from pytestqt.qtbot import QtBot
+
+from core.frames import FieldsFrame
+from studio.messages import RunState, Update
+from tests.ui import samples
+from tests.ui.test_panels import draw, feed, make, picture
+from ui.panels.equation import EquationPanel
+from ui.panels.fields import FieldsPanel
+from ui.panels.gradients import GradientWallPanel
+from ui.theme import LIGHT
+
+
+def test_the_ratio_is_that_of_the_mean_magnitudes(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot)
+    frame = samples.gradients_frame(1)
+    ratio = panel.ratios(frame)["boundary"]
+    assert ratio == pytest.approx(frame.mean_abs[0] / (96.0 * frame.mean_abs[1]))
+    panel.set_weighted(False)
+    assert panel.ratios(frame)["boundary"] == pytest.approx(frame.mean_abs[0] / frame.mean_abs[1])
+
+
+def test_the_sentence_says_how_much_narrower(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot)
+    assert panel.finding() == "" and "spike at zero" in panel.sentence.text()
+    feed(panel)
+    text = panel.finding()
+    assert "boundary gradients" in text and text.endswith("than the residual's")
+    assert "M1" in text and "\u00d7 narrower" in text and LIGHT.danger in text and LIGHT.good in text
+    panel.set_weighted(False)
+    assert panel.finding().count("narrower") == 2
+
+
+def test_a_starved_term_is_a_spike_and_a_fed_one_is_not(qtbot: QtBot) -> None:
+    """What is seen: in M1's cells the boundary's color is narrow and high, in M2's as wide as the residual's."""
+    panel = make(GradientWallPanel, qtbot, size=(1200, 700))
+    feed(panel)
+    colors, wall = picture(panel), panel.wall
+    top = wall.mapTo(panel.figure, wall.rect().topLeft()).y()
+    orange = [int(QColor(color).rgb() & 0xFFFFFF) for color in (LIGHT.tint(1), LIGHT.term(1))]
+
+    def extent(lane: int, layer: int) -> tuple[int, int]:
+        box = wall.boxes[lane][layer]
+        part = colors[int(box.top()) + top : int(box.bottom()) + top, int(box.left()) : int(box.right())]
+        rows, columns = np.nonzero(np.isin(part, orange))
+        return int(np.ptp(columns)), int(np.ptp(rows))
+
+    for layer in range(4):
+        (narrow, high), (wide, low) = extent(0, layer), extent(1, layer)
+        assert 0 < narrow < 0.1 * wide and high > 1.15 * low
+
+
+def test_both_lanes_have_the_same_axes_and_boxes(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot, size=(1000, 500))
+    feed(panel)
+    wall = panel.wall
+    assert [len(boxes) for boxes in wall.boxes] == [4, 4]
+    assert {(b.width(), b.height()) for boxes in wall.boxes for b in boxes} == {
+        (wall.boxes[0][0].width(), wall.boxes[0][0].height())
+    }
+    assert wall.limit >= max(samples.gradients_frame(0, 1990).max_abs.max() * 0.9, 1)
+    assert [half.headline for half in wall.halves] == [
+        "M1 \u00b7 fixed weights",
+        "M2 \u00b7 annealed weights (SIAM)",
+    ]
+
+
+def test_the_mouse_reads_a_cell(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot)
+    feed(panel)
+    centre = panel.wall.boxes[0][1].center()
+    text = panel.wall.text_at(centre)
+    assert "layer 2" in text and "M1" in text and "residual" in text and "boundary" in text
+    assert panel.wall.text_at(QPointF(1, 1)) == ""
+
+
+def test_zero_gradients_nan_and_new_terms_are_drawn(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot)
+    frame = samples.gradients_frame(0)
+    zero = replace(
+        frame,
+        terms=("residual", "data"),
+        counts=np.zeros_like(frame.counts),
+        norm=frame.norm * np.nan,
+        weighted_counts=np.zeros_like(frame.counts),
+        mean_abs=np.zeros_like(frame.mean_abs),
+        max_abs=frame.max_abs * np.nan,
+    )
+    panel.receive(0, Update(status=samples.status(), frames={"gradients": zero}))
+    draw(panel)
+    assert panel.wall.terms == ("residual", "boundary", "data")
+    feed(panel)
+    assert panel.table()[1]
+
+
+@pytest.mark.parametrize("layers", [1, 3, 9, 24])
+def test_any_number_of_layers_has_its_cells(layers: int, qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot)
+    frame = samples.gradients_frame(0)
+    pick = [i % 4 for i in range(layers)]
+    many = replace(
+        frame,
+        layers=tuple(f"layer {i + 1}" for i in range(layers)),
+        counts=frame.counts[:, pick],
+        weighted_counts=frame.weighted_counts[:, pick],
+        max_abs=frame.max_abs[:, pick],
+        mean_abs=frame.mean_abs[:, pick],
+        norm=frame.norm[:, pick],
+        zero_share=frame.zero_share[:, pick],
+        quantiles=frame.quantiles[:, pick],
+    )
+    panel.receive(0, Update(status=samples.status(), frames={"gradients": many}))
+    draw(panel)
+    boxes = panel.wall.boxes[0]
+    assert len(boxes) == layers
+    for i, a in enumerate(boxes):
+        assert a.width() > 20 and a.height() > 12
+        assert not any(a.intersects(b) for b in boxes[i + 1 :])
+
+
+# -- fields ----------------------------------------------------------------------------------------
+
+
+def test_levels_are_shared_symmetric_and_from_zero(qtbot: QtBot) -> None:
+    panel = make(FieldsPanel, qtbot, size=(900, 500))
+    feed(panel)
+    prediction, exact, error, residual = (column.levels for column in panel.grid.columns)
+    assert prediction == exact and prediction[0] == prediction[1]
+    assert error[0][0] == 0 and error[0] == error[1]
+    assert residual[0][0] == -residual[0][1]
+    for lane in (0, 1):
+        frame = samples.fields_frame(lane, 1990)
+        assert (
+            prediction[0][0] <= frame.prediction["u"].min()
+            and frame.prediction["u"].max() <= prediction[0][1]
+        )
+        assert frame.error["u"].max() <= error[0][1]
+    panel.same.setChecked(False)
+    error = panel.grid.columns[2].levels
+    assert error[1][1] < 0.2 * error[0][1]
+
+
+def test_the_levels_hold_still(qtbot: QtBot) -> None:
+    panel = make(FieldsPanel, qtbot)
+    seen = set()
+    for step in range(1000, 3000, 200):
+        feed(panel, step=step)
+        seen.add(str([column.levels for column in panel.grid.columns]))
+    assert len(seen) <= 2
+
+
+def test_the_mouse_reads_the_value_at_the_point(qtbot: QtBot) -> None:
+    """u = x + 10 y on [0, 1] x [0, 2]: asymmetric, so that a transposed or turned field is found out."""
+    panel = make(FieldsPanel, qtbot, 1, size=(900, 400))
+    x, y = np.linspace(0, 1, 11), np.linspace(0, 2, 5)
+    u = x[:, None] + 10 * y[None]
+    frame = FieldsFrame(
+        step=1,
+        inputs=("x", "y"),
+        axes=(x, y),
+        prediction={"u": u},
+        exact={},
+        error={},
+        residuals={"Helmholtz": u * 0},
+        fixed={},
+    )
+    panel.receive(0, Update(status=samples.status(), frames={"fields": frame}))
+    draw(panel)
+    box = panel.grid.boxes[0][0]
+    text = panel.grid.text_at(QPointF(box.left() + 0.97 * box.width(), box.bottom() - 0.03 * box.height()))
+    assert "x = 1, y = 0" in text and "prediction u" in text and ">1<" in text
+    text = panel.grid.text_at(QPointF(box.left() + 0.03 * box.width(), box.top() + 0.03 * box.height()))
+    assert "x = 0, y = 2" in text and ">20<" in text
+    assert panel.grid.columns[3].levels[0] == (-1.0, 1.0)
+
+
+def test_little_room_shows_one_lane_and_the_chooser_the_other(qtbot: QtBot) -> None:
+    panel = make(FieldsPanel, qtbot, size=(500, 190))
+    feed(panel)
+    assert [row.label for row in panel.grid.rows] == ["M1"]
+    assert panel.lane_box.currentText() == "M1 (little room)"
+    panel.lane_box.setCurrentIndex(2)
+    panel.lane_box.activated.emit(2)
+    assert [row.label for row in panel.grid.rows] == ["M2"] and panel.grid.rows[0].values
+    panel.lane_box.setCurrentIndex(0)
+    panel.resize(700, 500)
+    draw(panel)
+    assert [row.label for row in panel.grid.rows] == ["M1", "M2"]
+    assert panel.lane_box.currentText() == "M1 and M2"
+
+
+def test_one_dimension_is_drawn_as_curves(qtbot: QtBot) -> None:
+    panel = make(FieldsPanel, qtbot, 1)
+    x = np.linspace(0, 1, 100)
+    u = np.sin(4 * x)
+    frame = FieldsFrame(
+        step=1,
+        inputs=("x",),
+        axes=(x,),
+        prediction={"u": u + 0.1},
+        exact={"u": u},
+        error={"u": np.abs(u * 0 + 0.1)},
+        residuals={"Helmholtz": np.full(100, np.nan)},
+        fixed={},
+    )
+    panel.receive(0, Update(status=samples.status(RunState.PAUSED), frames={"fields": frame}))
+    draw(panel)
+    assert panel.grid.flat
+    assert (picture(panel) == int(QColor(LIGHT.accent).rgb() & 0xFFFFFF)).sum() > 50
+    assert len(panel.table()[1]) == 100
+
+
+def test_the_equation_is_typeset_in_the_color_of_the_text(qtbot: QtBot) -> None:
+    panel = make(EquationPanel, qtbot, size=(500, 500))
+    draw(panel)
+    formulas = [block for block in panel.sheet.blocks if block.latex]
+    assert len(formulas) == 4 and all(block.drawing is not None for block in formulas)
+    texts = [block.text for block in panel.sheet.blocks]
+    assert any("Helmholtz equation" in t for t in texts) and any(t.startswith("Source: Wang") for t in texts)
+    assert any("spike at zero" in t for t in texts)
+    assert panel.table()[1][0] == ["residual", samples.EQUATIONS[0][1]]
+
+
+def test_what_cannot_be_typeset_is_shown_as_it_is(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "EQUATIONS", [("bad", r"\frac{")])
+    panel = make(EquationPanel, qtbot)
+    draw(panel)
+    assert not panel.pending and panel.sheet.blocks[1].drawing is None

@@ -1,0 +1,72 @@
+"""The theme: both palettes, the font, contrast."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from PySide6.QtGui import QColor, QFontMetricsF, QPalette
+from PySide6.QtWidgets import QApplication, QLabel
+from pytestqt.qtbot import QtBot
+
+from ui import theme as themes
+from ui.theme import DARK, LIGHT, Theme
+
+
+def luminance(color: str) -> float:
+    """Relative luminance as WCAG 2.1 defines it."""
+    parts = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4
+        for part in QColor(color).getRgbF()[:3]
+    ]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_text_and_curves_can_be_read(theme: Theme) -> None:
+    for back in (theme.window, theme.surface, theme.plot):
+        assert contrast(theme.text, back) > 7
+        assert contrast(theme.muted, back) > 4.5
+        for color in (theme.good, theme.warning, theme.danger):
+            assert contrast(color, back) > 4.5
+    assert contrast(theme.on_accent, theme.accent) > 4.5
+    for color in theme.terms:
+        assert contrast(color, theme.plot) > 3  # WCAG: graphical objects
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_every_color_is_opaque_and_the_palette_has_no_twins(theme: Theme) -> None:
+    colors = [v for v in asdict(theme).values() if isinstance(v, str) and v.startswith("#")]
+    assert all(QColor(color).isValid() and len(color) == 7 for color in [*colors, *theme.terms, *theme.tints])
+    assert len(set(theme.terms)) == len(theme.terms) == len(theme.tints)
+    assert theme.term(0) == theme.term(len(theme.terms))
+
+
+def test_apply_sets_the_palette_and_can_change_it(qapp: QApplication, qtbot: QtBot) -> None:
+    label = QLabel("text")
+    qtbot.addWidget(label)
+    label.show()
+    for theme in (DARK, LIGHT):
+        themes.apply(qapp, theme)
+        assert qapp.palette().color(QPalette.ColorRole.Window) == QColor(theme.window)
+        assert label.palette().color(QPalette.ColorRole.WindowText) == QColor(theme.text)
+
+
+def test_the_bundled_font_is_used_and_has_the_letters_of_the_axes(qapp: QApplication) -> None:
+    used = themes.font()
+    assert used.family() == "Inter"
+    metrics = QFontMetricsF(used)
+    for letter in "\u2212\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2079\u03bb\u2202\u00d7\u00b1\u00b7":
+        assert metrics.inFontUcs4(ord(letter)), letter
+    assert sum(path.stat().st_size for path in themes.FONTS.iterdir()) < 1_500_000
+    assert "SIL Open Font License" in (themes.FONTS / "OFL.txt").read_text()
+
+
+def test_lanes_differ_by_line_style() -> None:
+    assert themes.lane_style(0) != themes.lane_style(1)
+    assert themes.mix("#ffffff", "#000000", 0.5) in ("#808080", "#7f7f7f")

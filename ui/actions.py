@@ -1,0 +1,158 @@
+"""Everything that can be done, one row each: menus, toolbar and the list of shortcuts are made from these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QAction, QColor, QIcon, QKeySequence
+
+from ui.icons import icon
+from ui.theme import Theme
+
+if TYPE_CHECKING:
+    from ui.main_window import MainWindow
+
+
+def _always(window: MainWindow) -> str:
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionRow:
+    """`why_not` says in a sentence why it cannot be done now; '' where it can."""
+
+    id: str
+    text: str
+    tip: str
+    icon: str = ""
+    shortcut: str = ""
+    call: Callable[[MainWindow], object]
+    why_not: Callable[[MainWindow], str] = _always
+    checkable: bool = False
+
+
+ACTIONS: tuple[ActionRow, ...] = (
+    ActionRow(id="run.toggle", text="Start", tip="Start the training; pause it while it runs.", icon="play",
+              shortcut="Space", call=lambda w: w.run.toggle(), why_not=lambda w: w.run.why_not_toggle()),
+    ActionRow(id="run.step", text="One step", tip="Make one optimizer step, then pause.", icon="step", shortcut=".",
+              call=lambda w: w.run.step_once(), why_not=lambda w: w.run.why_not_step()),
+    ActionRow(id="run.stop", text="Stop", tip="End the run. Its file is kept.", icon="stop", shortcut="Ctrl+.",
+              call=lambda w: w.control.stop(), why_not=lambda w: w.run.why_not_stop()),
+    ActionRow(id="run.reset", text="Reset", tip="Back to the start, with what the form says now. Runs are kept.",
+              icon="reset", shortcut="Ctrl+R", call=lambda w: w.run.reset(), why_not=lambda w: w.run.why_not_reset()),
+    ActionRow(id="file.open", text="Open experiment...", tip="Put an experiment from a TOML file into the form.",
+              icon="open", shortcut="Ctrl+O", call=lambda w: w.documents.ask_and_open()),
+    ActionRow(id="file.open-run", text="Open run...", tip="Show a run that was kept in a file.", icon="open-run",
+              shortcut="Ctrl+Shift+O", call=lambda w: w.documents.ask_and_open_run(),
+              why_not=lambda w: w.run.why_not_open_run()),
+    ActionRow(id="file.save", text="Save experiment...", tip="Save the form as an experiment in a TOML file.",
+              icon="save", shortcut="Ctrl+S", call=lambda w: w.documents.ask_and_save(),
+              why_not=lambda w: w.run.why_not_save()),
+    ActionRow(id="file.runs", text="Folder of runs...", tip="Choose the folder that run files are kept in.",
+              icon="folder", call=lambda w: w.documents.ask_runs_folder()),
+    ActionRow(id="file.isolate", text="Train in an own process", checkable=True, icon="process",
+              tip="Train in a process of its own: drawing costs the training nothing. From the next start on.",
+              call=lambda w: w.toggle_isolate()),
+    ActionRow(id="file.quit", text="Quit", tip="Close the window. A run is kept.", icon="quit", shortcut="Ctrl+Q",
+              call=lambda w: w.close()),
+    ActionRow(id="edit.back", text="Set all fields back", icon="undo",
+              tip="Set every field back to the experiment as it was opened.",
+              call=lambda w: w.documents.set_back(), why_not=lambda w: w.documents.why_not_set_back()),
+    ActionRow(id="edit.problem", text="Go to what is wrong", shortcut="F8",
+              tip="Go to the first field whose value cannot be used.", icon="warning",
+              call=lambda w: w.go_to_problem(), why_not=lambda w: "" if w.form.problems else "Nothing is wrong."),
+    ActionRow(id="view.theme", text="Light or dark", tip="Change between light and dark.", icon="theme",
+              shortcut="Ctrl+T", call=lambda w: w.switch_theme()),
+    ActionRow(id="view.reset", text="Reset layout", tip="Put all panels back to where they were at first.",
+              icon="layout", call=lambda w: w.docks.reset()),
+    ActionRow(id="help.keys", text="Keyboard shortcuts", tip="List the keyboard shortcuts.", icon="keyboard",
+              shortcut="F1", call=lambda w: w.show_keys()),
+    ActionRow(id="help.about", text="About PINNscope", tip="Version, licence, and what this is.", icon="about",
+              call=lambda w: w.show_about()),
+)
+
+#: Menus by title: ids of actions, '-' for a line, '*...' for what the window puts there.
+MENUS: dict[str, tuple[str, ...]] = {
+    "&File": ("file.open", "file.open-run", "*recent", "-", "file.save", "-", "file.runs", "file.isolate", "-",
+              "file.quit"),
+    "&Edit": ("edit.back", "edit.problem"),
+    "&Run": ("run.toggle", "run.step", "run.stop", "run.reset"),
+    "&View": ("*panels", "-", "view.reset", "view.theme"),
+    "&Help": ("help.keys", "help.about"),
+}
+
+TOOLBAR: tuple[str, ...] = ("run.toggle", "run.step", "run.stop", "run.reset", "-", "file.open", "file.save",
+                            "file.open-run", "*space", "*panels", "view.theme", "help.keys", "help.about")
+
+#: Shown with their text beside the icon.
+WITH_TEXT = frozenset({"run.toggle", "run.step", "run.stop", "run.reset"})
+
+
+class Actions:
+    """The QActions of a window, by id."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self._icons: dict[str, str] = {row.id: row.icon for row in ACTIONS}
+        self._theme: Theme | None = None
+        self.by_id: dict[str, QAction] = {}
+        for row in ACTIONS:
+            action = QAction(row.text, window)
+            action.setObjectName(row.id)
+            action.setCheckable(row.checkable)
+            action.setData(row.id)
+            action.triggered.connect(lambda _=False, call=row.call: call(window))
+            # The space bar also presses buttons and opens lists; the window shares it out.
+            if row.shortcut and row.shortcut != "Space":
+                action.setShortcut(QKeySequence(row.shortcut))
+            self.by_id[row.id] = action
+        self.refresh()
+
+    def __getitem__(self, key: str) -> QAction:
+        return self.by_id[key]
+
+    def refresh(self) -> None:
+        """Enable what can be done; the tip of the rest says why not."""
+        for row in ACTIONS:
+            action, reason = self.by_id[row.id], row.why_not(self._window)
+            if action.isEnabled() is bool(reason):
+                action.setEnabled(not reason)
+            keys = f" ({native(row.shortcut)})" if row.shortcut else ""
+            tip = f"{row.tip}{keys}" + (f"\n{reason}" if reason else "")
+            if action.toolTip() != tip:
+                action.setToolTip(tip)
+                action.setStatusTip("")
+                action.setWhatsThis(tip)
+
+    def rename(self, key: str, text: str, picture: str) -> None:
+        """Another text and icon, for an action that means something else now."""
+        action = self.by_id[key]
+        if action.iconText() != text:
+            action.setText(f"{text}\tSpace" if key == "run.toggle" else text)
+            action.setIconText(text)
+        if self._icons[key] != picture:
+            self._icons[key] = picture
+            if self._theme is not None:
+                action.setIcon(self._icon(key, self._theme))
+
+    def restyle(self, theme: Theme) -> None:
+        self._theme = theme
+        for key, action in self.by_id.items():
+            if self._icons[key]:
+                action.setIcon(self._icon(key, theme))
+
+    def _icon(self, key: str, theme: Theme) -> QIcon:
+        color = theme.accent if key == "run.toggle" else theme.text
+        return icon(self._icons[key], QColor(color))
+
+
+def native(shortcut: str) -> str:
+    """A shortcut as this system writes it."""
+    return QKeySequence(shortcut).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+def shortcuts() -> list[tuple[str, str]]:
+    """(keys, what they do) of every action that has keys."""
+    return [(native(row.shortcut), row.tip) for row in ACTIONS if row.shortcut]

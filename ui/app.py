@@ -1,0 +1,141 @@
+"""Opens the window, or does without where there is no display."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING
+
+import platformdirs
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
+
+    from ui.main_window import MainWindow
+
+log = logging.getLogger("pinnscope")
+
+_crash_file: IO[str] | None = None  # faulthandler writes into it; it must stay open
+
+
+def has_display() -> bool:
+    """Whether a window can be shown: on Linux a display is named in the environment."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Open the window and return when it is closed. `argv`: an experiment or run to open, `--isolate`.
+
+    Returns the exit code; 2 for an argument that is not understood.
+    """
+    arguments = list(argv if argv is not None else ())
+    if not has_display():
+        from ui.headless import run_without_display
+
+        return run_without_display(arguments)
+    isolate = "--isolate" in arguments
+    names = [one for one in arguments if one != "--isolate"]
+    if len(names) > 1 or any(name.startswith("-") for name in names):
+        print(f"The window does not understand {' '.join(names)}; give one experiment or run file, or --isolate.",
+              file=sys.stderr)
+        return 2
+    keep_log()
+    app = make_application()
+    from ui.main_window import MainWindow
+
+    window = MainWindow()
+    if isolate:
+        window.isolate = True
+    catch_exceptions(window)
+    app.aboutToQuit.connect(window.control.close_now)
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    window.show()
+    _open(window, names[0] if names else "")
+    code = app.exec()
+    sys.excepthook = sys.__excepthook__
+    return code
+
+
+def make_application() -> QApplication:
+    """The QApplication, with the program's names."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtGui import QGuiApplication
+    from PySide6.QtWidgets import QApplication
+
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    app = QApplication(["pinnscope"])
+    app.setApplicationName("pinnscope")
+    app.setApplicationDisplayName("PINNscope")
+    return app
+
+
+def _open(window: MainWindow, name: str) -> None:
+    from studio import gallery
+
+    window.load_default()
+    if name in gallery.names():
+        window.documents.choose(name)
+    elif name:
+        window.documents.open(Path(name))
+
+
+def log_folder() -> Path:
+    return platformdirs.user_log_path("pinnscope", appauthor=False)
+
+
+def keep_log() -> None:
+    """A log file for what goes wrong, and Python's stacks where the process dies. Does without where it cannot."""
+    global _crash_file
+    folder = log_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(folder / "pinnscope.log", maxBytes=1_000_000, backupCount=2, encoding="utf-8",
+                                      delay=True)
+        _crash_file = (folder / "crash.log").open("a", encoding="utf-8")
+    except OSError:
+        if sys.stderr is not None:
+            faulthandler.enable()
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    faulthandler.enable(_crash_file)
+
+
+def catch_exceptions(window: MainWindow) -> None:
+    """Log every error that nobody caught, and show it in the window, which goes on."""
+    from PySide6.QtCore import QObject, Qt, Signal
+
+    class Relay(QObject):
+        """Brings an error of another thread to the GUI thread."""
+
+        caught = Signal(object, object, object)
+
+    relay = Relay(window)
+    relay.caught.connect(window.reports.exception, Qt.ConnectionType.QueuedConnection)
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            window.close()
+            return
+        log.error("not caught", exc_info=(kind, error, trace))
+        relay.caught.emit(kind, error, trace)
+
+    def thread_hook(arguments: threading.ExceptHookArgs) -> None:
+        if arguments.exc_value is not None:
+            hook(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+
+    sys.excepthook = hook
+    threading.excepthook = thread_hook

@@ -1,0 +1,203 @@
+"""From the form to a run and back: what Start, Pause, One step, Stop and Reset do, and when they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+
+from studio.messages import ENDED, RunState
+from ui import dialogs
+from ui.banner import WARNING, Notice
+from ui.panels.panel import Lane
+from ui.replay import Replay
+from ui.run_control import lanes_of
+
+if TYPE_CHECKING:
+    from ui.main_window import MainWindow
+
+BUSY_AFTER = 250  # ms of closing before a window says so
+
+
+class Conductor(QObject):
+    """Leads the run of one window."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._control = window.control
+        self._shown: tuple[Lane, ...] = ()
+        self._then: Callable[[], None] | None = None  # what waits for the sessions to be closed
+        self._busy: dialogs.BusyDialog | None = None
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(BUSY_AFTER)
+        self._patience.timeout.connect(self._say_busy)
+        self._control.closed.connect(self._sessions_closed)
+
+    # -- panels ------------------------------------------------------------------------------------------------
+
+    def experiment_opened(self) -> None:
+        """Another experiment is in the form: show its empty plots."""
+        self._shown = ()
+        self.show_lanes()
+
+    def show_lanes(self) -> None:
+        """Prepare panels for what the form says, where that is another thing than they show."""
+        if self._window.form.experiment is None or self._control.sessions:
+            return
+        lanes = lanes_of(self._window.form.experiment)
+        if lanes == self._shown:
+            return
+        self._shown = lanes
+        self._control.prepare(lanes)
+        for panel in self._window.panels:
+            panel.begin(lanes)
+        self._window.runbar.begin(lanes)
+        self._window.governor.start()
+
+    def show_replay(self, run: Replay) -> None:
+        """A kept run in the panels."""
+        # The form has this very experiment now; as long as it stays so, the panels are not emptied.
+        self._shown = lanes_of(run.experiment)
+        lanes = self._shown[:1]
+        for panel in self._window.panels:
+            panel.begin(lanes)
+            panel.receive(0, run.update)
+        self._window.runbar.begin(lanes)
+        self._window.runbar.receive(0, run.update)
+        self._window.governor.start()
+
+    # -- run ---------------------------------------------------------------------------------------------------
+
+    def toggle(self) -> None:
+        """Start, pause, go on, or begin anew: what the first button says."""
+        if self.why_not_toggle():
+            return
+        state = self._control.state
+        if state in (RunState.RUNNING, RunState.PREPARING):
+            self._control.pause()
+        elif state is RunState.PAUSED:
+            self._control.start()
+        elif state in ENDED:
+            self.release(self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._prepare_run()
+        self._control.start()
+        self._window.reports.started()
+
+    def _prepare_run(self) -> None:
+        self._window.form.check()
+        self._shown = ()
+        self.show_lanes()
+        self.watch()
+
+    def step_once(self) -> None:
+        if not self.why_not_step():
+            if self._control.state is RunState.READY:
+                self._prepare_run()
+            self._control.step_once()
+
+    def reset(self) -> None:
+        """Back to the start; a run that is going is stopped and kept, if the person says so."""
+        if self.leave_run("go back to the start"):
+            self._shown = ()
+            self._window.reports.welcome()
+
+    def leave_run(self, what: str) -> bool:
+        """Make room for another experiment. Asks where a run is going; False where the person stays with it."""
+        if self._control.unfinished:
+            answer = dialogs.ask(
+                self._window, "A run is going on",
+                f"The run is at {self.steps()}. To {what}, it has to stop. It is kept in its run file.",
+                (("stop", "Stop and keep the run"), ("stay", "Go on with it")), safe="stay")
+            if answer != "stop":
+                return False
+        self.release(self.form_changed)
+        return True
+
+    def form_changed(self) -> None:
+        """While nothing runs, the panels show what the form says."""
+        if self._control.state is RunState.READY and not self._control.closing:
+            self.show_lanes()
+        self._window.refresh()
+
+    def release(self, then: Callable[[], None]) -> None:
+        self._then = then
+        if not self._control.closing:
+            self._control.release()
+        if self._control.closing:
+            self._patience.start()
+
+    def _say_busy(self) -> None:
+        if self._control.closing and self._busy is None:
+            self._busy = dialogs.BusyDialog(self._window, "Stopping, and keeping the run ...")
+            self._busy.show()
+
+    def _sessions_closed(self, clean: bool) -> None:
+        self._patience.stop()
+        if self._busy is not None:
+            self._busy.hide()
+            self._busy.deleteLater()
+            self._busy = None
+        if not clean:
+            self._window.banner.say(Notice(
+                "wedged", WARNING, "A run did not end in time; it goes on in the background until the program ends. "
+                "Its file is kept up to the last checkpoint."))
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def steps(self) -> str:
+        step = max((status.step for status in self._control.statuses.values()), default=0)
+        total = max((status.total_steps for status in self._control.statuses.values()), default=0)
+        return f"step {step:,} of {total:,}"
+
+    def watch(self) -> None:
+        self._control.watch(self._window.docks.visible_kinds())
+
+    # -- what can be done --------------------------------------------------------------------------------------
+
+    def why_not_run(self) -> str:
+        if self._control.closing:
+            return "The last run is being closed."
+        if self._window.form.problems:
+            count = len(self._window.form.problems)
+            return (f"{count} fields of the form cannot be used as they are." if count > 1
+                    else "One field of the form cannot be used as it is.")
+        return "" if self._window.form.experiment is not None else "Choose an experiment first."
+
+    def why_not_toggle(self) -> str:
+        going = self._control.state in (RunState.RUNNING, RunState.PREPARING, RunState.PAUSED)
+        return "" if going and not self._control.closing else self.why_not_run()
+
+    def why_not_step(self) -> str:
+        state = self._control.state
+        if state is RunState.PAUSED:
+            return ""
+        if state is RunState.READY:
+            return self.why_not_run()
+        return "The run has ended; Reset first." if state in ENDED else "Pause first."
+
+    def why_not_stop(self) -> str:
+        return "" if self._control.unfinished else "Nothing is running."
+
+    def why_not_reset(self) -> str:
+        if self._control.closing:
+            return "The last run is being closed."
+        return "" if self._control.sessions else "Nothing has been started."
+
+    def why_not_save(self) -> str:
+        return self.why_not_run() if self._window.form.experiment is None else ""
+
+    def why_not_open_run(self) -> str:
+        return "The last run is being closed." if self._control.closing else ""
+
+    def form_differs(self) -> bool:
+        """Whether the form says another thing than what runs."""
+        experiment = self._window.form.experiment
+        return bool(self._control.sessions) and experiment is not None and lanes_of(experiment) != self._control.lanes

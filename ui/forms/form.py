@@ -1,0 +1,345 @@
+"""The experiment as a form: built from the schema, checked while a person types, and nothing typed is ever lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from core.expression import ExpressionError
+from core.problem import ProblemError
+from studio.experiment import Experiment, ExperimentError, ProblemSpec
+from ui.forms.compare import Compare
+from ui.forms.field import Field, MessageLabel
+from ui.forms.records import Records
+from ui.forms.schema import SectionRow, sections
+from ui.forms.section import Section
+from ui.theme import LIGHT, Theme
+
+CHECK_AFTER = 150  # ms without a key before the whole experiment is checked
+OPENED = frozenset({"problem", "network", "balancing", "training"})
+
+Draft = dict[str, Any]
+
+
+class ExperimentForm(QScrollArea):
+    """The fields of one experiment. `checked` comes after every change, when `experiment` and `problems` are new."""
+
+    checked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.experiment: Experiment | None = None  # None while something is wrong
+        self.problems: list[tuple[str, str]] = []  # (dotted path, sentence)
+        self._base: dict[str, Any] = {}
+        self._theme = LIGHT
+        self._filling = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(CHECK_AFTER)
+        self._timer.timeout.connect(self.check)
+        self._wanted: Field | None = None
+        self._scroll = QTimer(self)  # scrolls when section and message have found their places
+        self._scroll.setSingleShot(True)
+        self._scroll.setInterval(50)
+        self._scroll.timeout.connect(self._scroll_to_wanted)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Experiment")
+        inside = QWidget(self)
+        inside.setObjectName("formBody")
+        self._layout = QVBoxLayout(inside)
+        self._layout.setContentsMargins(8, 6, 6, 8)
+        self._layout.setSpacing(4)
+        self.compare = Compare(inside)
+        self.compare.edited.connect(self._edited)
+        self.message = MessageLabel(inside)
+        self._layout.addWidget(self.compare)
+        self._layout.addWidget(self.message)
+        self._sections: list[tuple[SectionRow, Section]] = []
+        self._plain: dict[str, Field] = {}
+        self._tables: dict[str, Records] = {}
+        for row in sections():
+            self._add_section(row, inside)
+        self._layout.addStretch(1)
+        self.setWidget(inside)
+
+    def _add_section(self, row: SectionRow, parent: QWidget) -> None:
+        section = Section(row.title, opened=row.name in OPENED, parent=parent)
+        self._sections.append((row, section))
+        for item in row.fields:
+            path = f"{row.name}.{item.name}".lstrip(".")
+            if item.kind == "records":
+                table = Records(item, path, section.body)
+                table.edited.connect(self._edited)
+                self._tables[path] = table
+                section.inner.addWidget(table)
+            else:
+                field = Field(item, partial(str, path), parent=section.body)
+                field.edited.connect(self._edited)
+                self._plain[path] = field
+                section.inner.addWidget(field)
+        self._layout.addWidget(section)
+
+    # -- fields ------------------------------------------------------------------------------------------------
+
+    def fields(self) -> Iterator[Field]:
+        """Every field, those of tables included, from top to bottom."""
+        for row, _ in self._sections:
+            for item in row.fields:
+                path = f"{row.name}.{item.name}".lstrip(".")
+                if path in self._tables:
+                    yield from self._tables[path].fields()
+                else:
+                    yield self._plain[path]
+
+    def field(self, path: str) -> Field:
+        """The field with this dotted path. Raises KeyError."""
+        for field in self.fields():
+            if field.path == path:
+                return field
+        raise KeyError(path)
+
+    def table(self, path: str) -> Records:
+        return self._tables[path]
+
+    def is_changed(self) -> bool:
+        """Whether anything differs from the experiment as it was opened."""
+        return (self.compare.is_changed() or any(field.is_changed() for field in self._plain.values())
+                or any(table.is_changed() for table in self._tables.values()))
+
+    # -- in ----------------------------------------------------------------------------------------------------
+
+    def show_experiment(self, experiment: Experiment, draft: Draft | None = None) -> None:
+        """Put an experiment into the form; with `draft`, what had been typed over it before."""
+        data = experiment.model_dump(mode="python")
+        self._filling = True
+        self._base = data
+        for path, field in self._plain.items():
+            field.set_base(_at(data, path), show=True)
+        for path, table in self._tables.items():
+            table.set_base([dict(item) for item in _at(data, path)], show=True)
+        self.compare.offer(data)
+        self.compare.set_base(data["compare"], show=True)
+        if draft is not None:
+            self._restore(draft)
+        self._filling = False
+        self.check()
+        self.verticalScrollBar().setValue(0)
+
+    def set_base(self, experiment: Experiment) -> None:
+        """What is in the form has been saved: from now on changes are counted against it."""
+        data = experiment.model_dump(mode="python")
+        self._base = data
+        for path, field in self._plain.items():
+            field.set_base(_at(data, path), show=False)
+        for path, table in self._tables.items():
+            table.set_base([dict(item) for item in _at(data, path)], show=False)
+        self.compare.set_base(data["compare"], show=False)
+        self.check()
+
+    def draft(self) -> Draft:
+        """Everything that is typed, right or wrong, to be given to `show_experiment` later."""
+        return {
+            "plain": {path: field.raw() for path, field in self._plain.items()},
+            "tables": {path: table.raw() for path, table in self._tables.items()},
+            "compare": self.compare.raw(),
+        }
+
+    def _restore(self, draft: Draft) -> None:
+        for path, text in draft["plain"].items():
+            self._plain[path].set_raw(text)
+        for path, rows in draft["tables"].items():
+            self._tables[path].set_raw(rows)
+        self.compare.set_raw(draft["compare"])
+
+    # -- out ---------------------------------------------------------------------------------------------------
+
+    def collect(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Nested data of what can be read, and (path: sentence) of what cannot; that has its last good value."""
+        data: dict[str, Any] = {}
+        wrong: dict[str, str] = {}
+
+        def value_of(field: Field) -> Any:
+            try:
+                return field.value()
+            except ValueError as error:
+                wrong[field.path] = str(error)
+                return field.base_value()
+
+        for path, field in self._plain.items():
+            _put(data, path, value_of(field))
+        for path, table in self._tables.items():
+            _put(data, path, [{field.row.name: value_of(field) for field in card.fields} for card in table.cards])
+        try:
+            data["compare"] = self.compare.value()
+        except ValueError as error:
+            wrong["compare"] = str(error)
+            data["compare"] = []
+        return data, wrong
+
+    def check(self) -> None:
+        """Read and validate everything now; show each message at its field."""
+        self._timer.stop()
+        data, wrong = self.collect()
+        pointers: dict[str, tuple[str, int]] = {}
+        experiment = None
+        try:
+            experiment = Experiment.from_data(data)
+        except ExperimentError as error:
+            place = _expression_error(error)
+            alone = self._alone(data)
+            for path, sentence in error.problems:
+                if alone is not None:  # the variant is what is wrong
+                    path, sentence = "compare", f"{path}: {sentence}" if path else sentence
+                if place is not None:
+                    pointers.setdefault(path, (place.text, place.position))
+                wrong.setdefault(path, sentence)
+            self._check_problem(data, wrong, pointers)
+        self.experiment = None if wrong else experiment
+        self.problems = list(wrong.items())
+        self.compare.offer(data)
+        self._show_problems(wrong, pointers)
+        self.checked.emit()
+
+    def _alone(self, data: dict[str, Any]) -> Experiment | None:
+        """The experiment without its variant, where that is right and there is one."""
+        if not data["compare"]:
+            return None
+        try:
+            return Experiment.from_data({**data, "compare": []})
+        except ExperimentError:
+            return None
+
+    def stop(self) -> None:
+        """No check is to come any more: the window is closing."""
+        self._timer.stop()
+        self._scroll.stop()
+
+    def _check_problem(self, data: dict[str, Any], wrong: dict[str, str], pointers: dict[str, tuple[str, int]]) -> None:
+        """The equations too, where the check of the whole stopped at some other field before it came to them."""
+        if any(path.startswith("problem.") for path in wrong):
+            return
+        try:
+            ProblemSpec.model_validate(data["problem"]).build()
+        except ProblemError as error:
+            path = f"problem.{error.path}".rstrip(".")
+            wrong[path] = str(error)
+            if (place := _expression_error(error)) is not None:
+                pointers[path] = (place.text, place.position)
+
+    def show_first_problem(self) -> None:
+        """Scroll to the first field that is wrong and put the cursor there."""
+        for field in self.fields():
+            if field.problem:
+                for row, section in self._sections:
+                    if field.path.startswith(f"{row.name}.") or (not row.name and "." not in field.path):
+                        section.open()
+                field.editor.setFocus()
+                self._wanted = field
+                self._scroll.start()
+                return
+        if self.compare.message.text():
+            self.ensureWidgetVisible(self.compare)
+
+    def _scroll_to_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and wanted in set(self.fields()):
+            self.ensureWidgetVisible(wanted, 0, 60)
+
+    def _show_problems(self, wrong: dict[str, str], pointers: dict[str, tuple[str, int]]) -> None:
+        left = dict(wrong)
+        counts: dict[str, int] = {}
+        for field in self.fields():
+            path = field.path
+            own = [key for key in left if key == path or key.startswith(f"{path}.")]
+            if not own:
+                field.show_problem("")
+                continue
+            key = own[0]
+            sentence = left[key] if key == path else f"{key[len(path) + 1:]}: {left[key]}"
+            text, position = pointers.get(key, ("", None))
+            field.show_problem(sentence, text, position)
+            for key in own:
+                del left[key]
+            counts[path.partition(".")[0]] = counts.get(path.partition(".")[0], 0) + 1
+        for path, table in self._tables.items():
+            own = [key for key in left if key == path or key.startswith(f"{path}.")]
+            table.message.say(" ".join(left.pop(key) for key in own))
+            counts["problem"] = counts.get("problem", 0) + len(own)
+        own = [key for key in left if key == "compare" or key.startswith("compare.")]
+        self.compare.message.say(" ".join(f"{left.pop(key)}." for key in own))
+        # what remains has no field: a message of the whole experiment, most likely of the variant
+        self.message.say(" ".join(f"{path}: {text}." if path else f"{text}." for path, text in left.items()))
+        self._tell_sections(counts)
+
+    def _tell_sections(self, wrong: dict[str, int]) -> None:
+        for row, section in self._sections:
+            paths = [f"{row.name}.{item.name}".lstrip(".") for item in row.fields]
+            changed = sum(self._plain[path].is_changed() for path in paths if path in self._plain)
+            changed += sum(self._tables[path].is_changed() for path in paths if path in self._tables)
+            count = wrong.get(row.name, 0) if row.name else sum(wrong.get(path, 0) for path in paths)
+            section.tell(changed, count)
+
+    # -- looks -------------------------------------------------------------------------------------------------
+
+    def restyle(self, theme: Theme) -> None:
+        self._theme = theme
+        # The sheet first: putting it on takes back the colors that widgets have been given by themselves.
+        surface = QColor(theme.surface).name()
+        self.setStyleSheet(f"""
+#formBody {{ background: {theme.window}; }}
+#card {{ background: {surface}; border: 1px solid {theme.border}; border-radius: 5px; }}
+#smallButton {{ padding: 0; }}
+#sectionHead {{ text-align: left; font-weight: 600; padding: 5px 4px; border: 0;
+               border-bottom: 1px solid {theme.border}; border-radius: 0; }}
+#sectionHead:focus {{ border-bottom-color: {theme.accent}; }}
+QLineEdit, QPlainTextEdit {{ background: {surface}; border: 1px solid {theme.border}; border-radius: 4px;
+               padding: 2px 4px; selection-background-color: {theme.accent}; selection-color: {theme.on_accent}; }}
+QPlainTextEdit {{ padding: 0; }}
+QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
+QLineEdit[wrong="true"], QPlainTextEdit[wrong="true"] {{ border-color: {theme.danger}; }}
+""")
+        self.message.set_color(theme.danger)
+        self.compare.restyle(theme)
+        for _, section in self._sections:
+            section.restyle(theme)
+        for field in self._plain.values():
+            field.restyle(theme)
+        for table in self._tables.values():
+            table.restyle(theme)
+
+    def _edited(self) -> None:
+        if not self._filling:
+            self._timer.start()
+
+
+def _expression_error(error: BaseException) -> ExpressionError | None:
+    """The wrong expression behind an error, where that is what it is about."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ExpressionError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _at(data: dict[str, Any], path: str) -> Any:
+    place: Any = data
+    for part in path.split("."):
+        place = place[part]
+    return place
+
+
+def _put(data: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        data = data.setdefault(part, {})
+    data[last] = value
+
+

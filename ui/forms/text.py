@@ -1,0 +1,198 @@
+"""Values of an experiment as the text that a person edits, and back.
+
+`write(kind, value)` and `read(kind, text)` are inverse. `read` raises ValueError with a sentence for what is no value
+of that kind; bounds are the experiment's business.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ,_']\d{3})+\Z")
+_WHOLE = re.compile(r"[+-]?\d+\Z")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+
+
+def write_real(value: float) -> str:
+    """The shortest text that reads back as the same number, in scientific notation where that is shorter to read."""
+    number = Decimal(repr(float(value)))
+    if number == 0:
+        return "-0" if number.is_signed() else "0"
+    number = number.normalize()
+    exponent = number.adjusted()
+    if -3 < exponent < 5:
+        return f"{number:f}"
+    mantissa = number.scaleb(-exponent)
+    return f"{mantissa:f}e{exponent}"
+
+
+def read_real(text: str) -> float:
+    text = text.strip()
+    if not text:
+        raise ValueError("a number is missing here")
+    try:
+        value = float(text.replace("_", ""))
+    except ValueError:
+        if re.fullmatch(r"[+-]?\d+,\d+", text):
+            raise ValueError(f"'{text}' has a decimal comma; write {text.replace(',', '.')}") from None
+        raise ValueError(f"'{text}' is no number, such as 1e-3 or 0.9") from None
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}' is not a finite number")
+    return value
+
+
+def read_whole(text: str) -> int:
+    text = text.strip()
+    if not text:
+        raise ValueError("a whole number is missing here")
+    if _GROUPED.match(text):
+        text = re.sub(r"[ ,_']", "", text)
+    if _WHOLE.match(text) and len(text) <= 20:
+        return int(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return int(value)
+    raise ValueError(f"'{text}' is no whole number, such as 128")
+
+
+def read_wholes(text: str) -> list[int]:
+    parts = [part for part in re.split(r"[,;\s]+", text.strip().strip("[]()")) if part]
+    if not parts:
+        raise ValueError("at least one whole number is missing here, such as 50, 50, 50")
+    return [read_whole(part) for part in parts]
+
+
+def read_names(text: str) -> list[str]:
+    return [part for part in re.split(r"[,;\s]+", text.strip()) if part]
+
+
+def read_pairs(text: str, read: Callable[[str], Any], example: str) -> dict[str, Any]:
+    """Lines 'name = value'; an empty line is nothing."""
+    out: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals:
+            raise ValueError(f"line {number}: '{line.strip()}' has no '='; write it as {example}")
+        if not _NAME.match(name):
+            raise ValueError(f"line {number}: '{name}' cannot be a name; a name is letters, digits and '_'")
+        if name in out:
+            raise ValueError(f"line {number}: '{name}' is given twice")
+        try:
+            out[name] = read(value)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+    return out
+
+
+def read_range(text: str) -> list[float]:
+    parts = [part for part in re.split(r"[,;\s]+|\.\.+", text.strip().strip("[]()")) if part]
+    if len(parts) != 2:
+        raise ValueError(f"'{text}' is no range; write the lower and the upper bound, such as -1, 1")
+    return [read_real(part) for part in parts]
+
+
+def read_expression(text: str) -> str:
+    if not text:
+        raise ValueError("an expression is missing after '='")
+    return text
+
+
+def write_changes(changes: Mapping[str, Any]) -> str:
+    """Changes by dotted path, one a line, values as in TOML."""
+    return "\n".join(f"{path} = {_toml(value)}" for path, value in changes.items())
+
+
+def read_changes(text: str) -> dict[str, Any]:
+    """Lines such as balancing.rule = "annealing-siam"."""
+    out: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        path, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not path:
+            raise ValueError(f"line {number}: write it as network.kind = \"gated\"")
+        try:
+            out[path.strip("'\"")] = tomllib.loads(f"value = {value}")["value"]
+        except (tomllib.TOMLDecodeError, KeyError):
+            raise ValueError(f"line {number}: '{value}' is no value; text stands in quotes, as in \"gated\"") from None
+    return out
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(key))} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, (str, bool)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def write(kind: str, value: Any) -> str:
+    """`value` as text of the kind of field: see `forms.schema` for the kinds."""
+    match kind:
+        case "whole" | "text" | "choice":
+            return str(value)
+        case "real":
+            return write_real(value)
+        case "wholes" | "names":
+            return ", ".join(str(item) for item in value)
+        case "reals by name":
+            return "\n".join(f"{name} = {write_real(item)}" for name, item in value.items())
+        case "ranges by name":
+            return "\n".join(f"{name} = {write_real(low)}, {write_real(high)}" for name, (low, high) in value.items())
+        case "texts by name":
+            return "\n".join(f"{name} = {item}" for name, item in value.items())
+        case "changes":
+            return write_changes(value)
+    raise KeyError(kind)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "whole": read_whole,
+    "real": read_real,
+    "text": str.strip,
+    "choice": str,
+    "wholes": read_wholes,
+    "names": read_names,
+    "reals by name": lambda text: read_pairs(text, read_real, "k = 1"),
+    "ranges by name": lambda text: read_pairs(text, read_range, "x = -1, 1"),
+    "texts by name": lambda text: read_pairs(text, read_expression, "q = sin(pi*x)"),
+    "changes": read_changes,
+}
+
+
+def read(kind: str, text: str) -> Any:
+    """The value that `text` says. Raises ValueError with a sentence."""
+    return _READERS[kind](text)
+
+
+def label_of(name: str) -> str:
+    """'learning_rate' as 'Learning rate'."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def bounds_of(limits: Mapping[str, float]) -> str:
+    """'at least 1, at most 64' of {'ge': 1, 'le': 64}."""
+    words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
+    return ", ".join(f"{words[key]} {_grouped(limits[key])}" for key in words if key in limits)
+
+
+def _grouped(value: float) -> str:
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) < 1e12 else write_real(value)
+
+
+def kinds() -> Sequence[str]:
+    return tuple(_READERS)

@@ -1,0 +1,237 @@
+"""The weights of the loss terms, and the controls that change them while a run goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QValidator
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.frames import ScalarsFrame
+from studio.messages import ENDED, Status, Update
+from ui.panels.curves import CurvePanel
+from ui.panels.panel import Lane, loss_terms
+from ui.theme import font
+
+RULES = (
+    ("fixed", "fixed", "The weights stay as they are set."),
+    (
+        "annealing-siam",
+        "annealing (SIAM)",
+        "As in the SIAM paper and its code: weighted mean in the denominator.",
+    ),
+    ("annealing-arxiv", "annealing (arXiv)", "As in the first version of the paper: unweighted mean."),
+    ("annealing-cavity", "annealing (cavity)", "The ratio layer by layer, then the largest."),
+)
+HOLD = 1.5  # seconds that a control keeps what a person chose, until the run has answered
+
+
+@dataclass(slots=True)
+class Controls:
+    """The controls of one lane."""
+
+    rule: QComboBox
+    weights: dict[str, QDoubleSpinBox] = field(default_factory=dict)
+    touched: float = 0.0
+
+
+class WeightBox(QDoubleSpinBox):
+    """A weight: zero or positive, in steps of its own size, without zeros that say nothing."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setDecimals(12)
+        self.setRange(0.0, 1e9)
+        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setKeyboardTracking(False)
+        self.setMinimumWidth(64)
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
+        return f"{value:.4g}"
+
+    def valueFromText(self, text: str) -> float:  # noqa: N802
+        try:
+            return float(text)
+        except ValueError:
+            return self.value()
+
+    def validate(self, text: str, place: int) -> object:
+        try:
+            good = self.minimum() <= float(text) <= self.maximum()
+        except ValueError:
+            good = False
+        if good:
+            return QValidator.State.Acceptable, text, place
+        possible = all(letter in "0123456789.eE+-" for letter in text)
+        return (QValidator.State.Intermediate if possible else QValidator.State.Invalid), text, place
+
+
+class WeightsPanel(CurvePanel):
+    """The weight that multiplies every loss term, with live controls for each lane."""
+
+    id = "weights"
+    title = "Weights"
+    tip = (
+        "The weight that multiplies each loss term in the total, on a logarithmic axis. Change the balancing or a "
+        "weight here while it trains: it holds from the next step."
+    )
+    kinds = frozenset({"scalars", "status"})
+    quantity = "weight"
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.controls: dict[int, Controls] = {}
+        self._status: dict[int, Status] = {}
+        self._box = QWidget(self)
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(1, self._box)
+
+    def names(self, lanes: Sequence[Lane]) -> Sequence[str]:
+        return loss_terms(lanes)[0]
+
+    def numbers(self, frame: ScalarsFrame) -> Mapping[str, float]:
+        return frame.weights
+
+    # -- controls ----------------------------------------------------------------------------------
+
+    def begin(self, lanes: Sequence[Lane]) -> None:
+        super().begin(lanes)
+        self._status = {}
+        self._build_controls()
+
+    def _build_controls(self) -> None:
+        old = self._box
+        self._box = QWidget(self)
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.replaceWidget(old, self._box)
+        old.hide()
+        old.deleteLater()
+        grid = QGridLayout(self._box)
+        grid.setContentsMargins(10, 2, 10, 4)
+        grid.setHorizontalSpacing(6)
+        grid.setVerticalSpacing(3)
+        self.controls = {}
+        terms, residual = loss_terms(self.lanes)
+        free = [term for term in terms if term not in residual]
+        row = 0
+        for lane in self.lanes:
+            grid.addWidget(QLabel(lane.label, self._box), row, 0)
+            controls = Controls(self._rule_box(lane))
+            grid.addWidget(controls.rule, row, 1)
+            for index, term in enumerate(free):
+                at = row + index // 2
+                name = QLabel(term, self._box)
+                box = self._weight_box(lane, term)
+                name.setBuddy(box)
+                grid.addWidget(name, at, 2 + 2 * (index % 2))
+                grid.addWidget(box, at, 3 + 2 * (index % 2))
+                controls.weights[term] = box
+            self.controls[lane.index] = controls
+            self._allow(controls, lane.experiment.balancing.rule, ended=False)
+            row += max(1, -(-len(free) // 2))
+        grid.setColumnStretch(6, 1)
+
+    def _rule_box(self, lane: Lane) -> QComboBox:
+        box = QComboBox(self._box)
+        box.setFont(font(9))
+        for place, (rule, text, tip) in enumerate(RULES):
+            box.addItem(text, rule)
+            box.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
+        box.setCurrentIndex(max(0, box.findData(lane.experiment.balancing.rule)))
+        box.setToolTip("How the loss terms are weighted against each other, from the next step on.")
+        box.setAccessibleName(f"Balancing of {lane.label or 'the run'}")
+        box.setMinimumContentsLength(13)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setProperty("lane", lane.index)
+        box.activated.connect(self._rule_chosen)
+        return box
+
+    def _weight_box(self, lane: Lane, term: str) -> QDoubleSpinBox:
+        box = WeightBox(self._box)
+        box.setFont(font(9))
+        box.setValue(lane.experiment.balancing.weights.get(term, 1.0))
+        box.setAccessibleName(f"Weight of {term} in {lane.label or 'the run'}")
+        box.setProperty("lane", lane.index)
+        box.setProperty("term", term)
+        box.valueChanged.connect(self._weight_chosen)
+        return box
+
+    def _rule_chosen(self) -> None:
+        box = self.sender()
+        assert isinstance(box, QComboBox)
+        lane, rule = int(box.property("lane")), str(box.currentData())
+        controls = self.controls[lane]
+        controls.touched = time.monotonic()
+        self._allow(controls, rule, ended=False)
+        self.command.emit(lane, "balancing", rule)
+
+    def _weight_chosen(self, value: float) -> None:
+        box = self.sender()
+        assert isinstance(box, QDoubleSpinBox)
+        lane = int(box.property("lane"))
+        self.controls[lane].touched = time.monotonic()
+        self.command.emit(lane, "weight", (str(box.property("term")), float(value)))
+
+    @staticmethod
+    def _allow(controls: Controls, rule: str, *, ended: bool) -> None:
+        """By hand only where the rule leaves the weights alone, and only while there is a run to change."""
+        controls.rule.setEnabled(not ended)
+        for box in controls.weights.values():
+            box.setEnabled(rule == "fixed" and not ended)
+            box.setToolTip(
+                "The weight of this term from the next step on."
+                if rule == "fixed"
+                else "Annealing moves this weight; choose 'fixed' to set it by hand."
+            )
+
+    # -- data --------------------------------------------------------------------------------------
+
+    def receive(self, lane: int, update: Update) -> None:
+        super().receive(lane, update)
+        old = self._status.get(lane)
+        now = update.status
+        if old is None or (old.state, old.balancing, old.weights) != (now.state, now.balancing, now.weights):
+            self.pending = True
+        self._status[lane] = now
+
+    def draw(self) -> None:
+        super().draw()
+        now = time.monotonic()
+        for lane, controls in self.controls.items():
+            status = self._status.get(lane)
+            if status is None:
+                continue
+            if now - controls.touched < HOLD:
+                self.pending = True
+                continue
+            self._follow(controls, status)
+
+    def _follow(self, controls: Controls, status: Status) -> None:
+        """Show what the run says, without saying it back."""
+        place = controls.rule.findData(status.balancing)
+        if place >= 0 and place != controls.rule.currentIndex() and not controls.rule.view().isVisible():
+            controls.rule.setCurrentIndex(place)
+        self._allow(controls, status.balancing, ended=status.state in ENDED)
+        for term, box in controls.weights.items():
+            value = status.weights.get(term)
+            if (
+                value is not None
+                and value == value
+                and abs(value - box.value()) > 1e-6 * abs(value) + 1e-6
+                and not box.hasFocus()
+            ):
+                with QSignalBlocker(box):
+                    box.setValue(value)

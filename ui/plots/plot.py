@@ -1,0 +1,220 @@
+"""Curves over training steps on pyqtgraph: own ticks, ranges that we set, no logarithmic mode of its items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPoint, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from ui.plots.canvas import SMALL, Readout
+from ui.plots.ticks import Floats, Ticks, linear_ticks, log_ticks, step_ticks
+from ui.theme import LIGHT, Theme, font
+
+
+class Axis(pg.AxisItem):
+    """An axis whose ticks come from a function of (low, high, number of labels that fit)."""
+
+    def __init__(
+        self, side: str, ticks: Callable[[float, float, float], tuple[Ticks, list[float]]], room: float
+    ) -> None:
+        super().__init__(side, maxTickLength=-4)
+        self._ticks = ticks
+        self._room = room  # pixels that a label needs along the axis
+        self._labels: dict[float, str] = {}
+        self.setStyle(tickFont=font(SMALL), autoReduceTextSpace=False, hideOverlappingLabels=False)
+        self.enableAutoSIPrefix(False)
+
+    def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:  # noqa: N802, N803
+        low, high = min(minVal, maxVal), max(minVal, maxVal)
+        labelled, bare = self._ticks(low, high, max(2.0, size / self._room))
+        inside = [(at, text) for at, text in labelled if low - 1e-9 <= at <= high + 1e-9]
+        self._labels = dict(inside)
+        return [(1.0, [at for at, _ in inside]), (0.1, bare)]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
+        return [self._labels.get(value, "") for value in values]
+
+
+def _steps(low: float, high: float, count: float) -> tuple[Ticks, list[float]]:
+    return step_ticks(low, high, count), []
+
+
+def _linear(low: float, high: float, count: float) -> tuple[Ticks, list[float]]:
+    return linear_ticks(low, high, count), []
+
+
+class Plot(pg.PlotWidget):
+    """A plot over steps. `logarithmic`: y is log10 of the values, taken here, and the axis says the values.
+
+    The range is set with `set_range`; a person who zooms or pans keeps what they chose until a double click.
+    """
+
+    zoomed = Signal()  # a person has changed the range, or given it back
+
+    def __init__(self, parent: QWidget | None = None, *, logarithmic: bool = True) -> None:
+        axes = {
+            "bottom": Axis("bottom", _steps, 64.0),
+            "left": Axis("left", log_ticks if logarithmic else _linear, 22.0),
+        }
+        super().__init__(parent, axisItems=axes)
+        self.theme: Theme = LIGHT
+        self.logarithmic = logarithmic
+        self.held = False  # by a person
+        self._lines: list[pg.PlotCurveItem] = []
+        self._range = (math.nan,) * 4
+        item = self.getPlotItem()
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        item.setContentsMargins(2, 6, 20, 2)
+        box = item.getViewBox()
+        box.disableAutoRange()
+        box.setDefaultPadding(0.0)
+        box.sigRangeChangedManually.connect(self._held_by_hand)
+        item.showGrid(x=False, y=False)
+        self.cursor = pg.InfiniteLine(angle=90, movable=False)
+        self.cursor.setVisible(False)
+        item.addItem(self.cursor, ignoreBounds=True)
+        self.readout = Readout(self)
+        self.reader: Callable[[float], str] = lambda step: ""
+        self.setMouseTracking(True)
+        self.setFrameShape(self.Shape.NoFrame)
+
+    def set_names(self, across: str, upwards: str) -> None:
+        """Names of the axes; a small plot leaves them out."""
+        self._names = {"bottom": across, "left": upwards}
+        self._name_axes()
+
+    def _name_axes(self) -> None:
+        room = {"bottom": self.height() >= 190, "left": self.height() >= 150}
+        for side, name in self._names.items():
+            axis = self.getPlotItem().getAxis(side)
+            if room[side]:
+                axis.setLabel(name, **{"color": self.theme.muted, "font-size": f"{SMALL}pt"})
+            axis.showLabel(room[side])
+        self.getPlotItem().getAxis("left").setWidth(58 if room["left"] else 42)
+        self.getPlotItem().getAxis("bottom").setHeight(34 if room["bottom"] else 21)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        if hasattr(self, "_names"):
+            self._name_axes()
+
+    # -- items -------------------------------------------------------------------------------------
+
+    def line(self, z: float = 0.0) -> pg.PlotCurveItem:
+        """A new, empty line."""
+        item = pg.PlotCurveItem(antialias=False, connect="finite", skipFiniteCheck=False)
+        item.setZValue(z)
+        self.getPlotItem().addItem(item, ignoreBounds=True)
+        self._lines.append(item)
+        return item
+
+    def clear_lines(self) -> None:
+        """Remove every line."""
+        for item in self._lines:
+            self.getPlotItem().removeItem(item)
+        self._lines = []
+        self.held = False
+        self._range = (math.nan,) * 4
+
+    def set_line(self, item: pg.PlotCurveItem, steps: Floats, values: Floats) -> None:
+        """New points of a line. What cannot be drawn (zero or less on a logarithmic axis, NaN) leaves a gap."""
+        item.setData(steps, self.scaled(values))
+
+    def scaled(self, values: Floats) -> Floats:
+        """The values as the y axis has them; NaN where it has no place for them."""
+        out = np.array(values, dtype=np.float64)
+        if self.logarithmic:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                out = np.log10(out)
+        out[~np.isfinite(out)] = np.nan
+        return out
+
+    def dress(
+        self, item: pg.PlotCurveItem, color: str, width: int, style: Qt.PenStyle, *, fine: bool
+    ) -> None:
+        """The pen of a line: opaque, cosmetic, smooth only where `fine`."""
+        pen = QPen(QColor(color), width)
+        pen.setCosmetic(True)
+        if style is Qt.PenStyle.DashLine:
+            pen.setDashPattern([7.0 / width, 4.0 / width])
+        item.opts["antialias"] = fine
+        item.setPen(pen)
+
+    # -- range -------------------------------------------------------------------------------------
+
+    def set_range(self, left: float, right: float, low: float, high: float) -> None:
+        """What is shown, in steps and in units of the y axis; nothing happens where it is shown already."""
+        wanted = (left, right, low, high)
+        if wanted == self._range or self.held or not all(map(math.isfinite, wanted)):
+            return
+        self._range = wanted
+        self.getViewBox().setRange(xRange=(left, right), yRange=(low, high), padding=0, disableAutoRange=True)
+
+    def visible_steps(self) -> tuple[float, float]:
+        """The steps at the left and the right end of what is shown."""
+        (left, right), _ = self.getViewBox().viewRange()
+        return float(left), float(right)
+
+    def _held_by_hand(self, *_: Any) -> None:
+        self.held = True
+        self.zoomed.emit()
+
+    def release(self) -> None:
+        """Show everything again."""
+        self.held = False
+        self._range = (math.nan,) * 4
+        self.zoomed.emit()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        self.release()
+
+    # -- looks -------------------------------------------------------------------------------------
+
+    def restyle(self, theme: Theme) -> None:
+        """New colors for everything that is no line."""
+        self.theme = theme
+        self.setBackground(theme.surface)
+        item = self.getPlotItem()
+        item.getViewBox().setBackgroundColor(theme.plot)
+        item.getViewBox().setBorder(pg.mkPen(theme.border))
+        for side in ("left", "bottom"):
+            axis = item.getAxis(side)
+            axis.setPen(pg.mkPen(theme.border))
+            axis.setTickPen(pg.mkPen(theme.muted))
+            axis.setTextPen(pg.mkPen(theme.muted))
+            axis.setStyle(tickFont=font(SMALL))
+        if hasattr(self, "_names"):
+            self._name_axes()
+        self.cursor.setPen(pg.mkPen(theme.muted))
+        self.readout.restyle(theme)
+
+    # -- the mouse ---------------------------------------------------------------------------------
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
+        super().mouseMoveEvent(event)
+        place = event.position().toPoint()
+        self.point_at(place)
+
+    def point_at(self, place: QPoint) -> None:
+        """Read the values above and below a point of the widget."""
+        box = self.getViewBox()
+        scene = self.mapToScene(place)
+        text = ""
+        if box.sceneBoundingRect().contains(scene):
+            step = float(box.mapSceneToView(scene).x())
+            text = self.reader(step)
+            self.cursor.setPos(step)
+        self.cursor.setVisible(bool(text))
+        self.readout.show_at(place, text)
+
+    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+        super().leaveEvent(event)
+        self.cursor.setVisible(False)
+        self.readout.hide()

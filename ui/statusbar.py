@@ -1,0 +1,177 @@
+"""The line at the foot of the window: state, step, speed, time left, error. Drawn by the governor like a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPalette
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
+
+from studio.messages import RunState, Status, Update
+from ui.panels.panel import Lane
+from ui.theme import LIGHT, Theme
+
+WORDS = {
+    RunState.READY: "Ready", RunState.PREPARING: "Preparing", RunState.RUNNING: "Running", RunState.PAUSED: "Paused",
+    RunState.STOPPED: "Stopped", RunState.FINISHED: "Finished", RunState.FAILED: "Failed",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """'0:42', '12:05' or '3:07:00'."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def rate(value: float) -> str:
+    """Steps per second with three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def error_text(value: float) -> str:
+    """A relative error with three digits: 0.123, 1.23e-4."""
+    if value != value or value == 0 or 1e-2 <= value < 1e4:
+        return f"{value:.3g}"
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+class RunBar(QWidget):
+    """What the run is doing. `receive` remembers, `draw` writes."""
+
+    interval = 0.25
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("State of the run")
+        self.pending = False
+        self._theme = LIGHT
+        self._lanes: tuple[Lane, ...] = ()
+        self._statuses: dict[int, Status] = {}
+        self._state = RunState.READY
+        self._said = ""  # what the sessions say; other messages stay until these change
+        self.state = self._cell("State of the run.", "Preparing")
+        self.steps = self._cell("Steps done, of all.", "100,000 of 100,000 steps")
+        self.progress = QProgressBar(self)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedSize(110, 5)
+        self.progress.setAccessibleName("Progress of the run")
+        self.left = self._cell("Time left at the present speed.", "00:00 left")
+        self.engine = self._cell("How the steps are computed: eager starts at once, compiled is faster.", "compiled")
+        self.message = QLabel(self)
+        self.message.setAccessibleName("Message")
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._lane_cells: list[QLabel] = []
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(10, 2, 10, 2)
+        self._row.setSpacing(10)
+        for widget in (self.state, self.steps, self.progress, self.left, _line(self)):
+            self._row.addWidget(widget)
+        self._before_lanes = self._row.count()
+        self._row.addWidget(self.engine)
+        self._row.addWidget(self.message, 1)
+        self.draw()
+
+    def begin(self, lanes: Sequence[Lane]) -> None:
+        """A new experiment."""
+        self._lanes = tuple(lanes)
+        self._statuses = {}
+        for cell in self._lane_cells:
+            self._row.removeWidget(cell)
+            cell.hide()
+            cell.deleteLater()
+        self._lane_cells = []
+        for lane in self._lanes:
+            cell = self._cell(f"{lane.label}: steps per second, and relative L2 error.",
+                              f"{lane.label}  0,000 steps/s   L2 0.00e-00")
+            self._row.insertWidget(self._before_lanes + lane.index, cell)
+            self._lane_cells.append(cell)
+        self.draw()
+
+    def receive(self, lane: int, update: Update) -> None:
+        self._statuses[lane] = update.status
+        self.pending = True
+
+    def set_state(self, state: RunState) -> None:
+        """The state of the window as a whole."""
+        self._state = state
+        self.draw()
+
+    def say(self, text: str) -> None:
+        """One sentence at the right end."""
+        self.message.setText(text)
+        self.message.setToolTip(text)
+
+    def draw(self) -> None:
+        self.pending = False
+        statuses = list(self._statuses.values())
+        self.state.setText(WORDS[self._state])
+        total = max((s.total_steps for s in statuses), default=0)
+        step = min((s.step for s in statuses), default=0)
+        if total:
+            self.steps.setText(f"{step:,} of {total:,} steps")
+            self.progress.setValue(round(1000 * step / total))
+        else:
+            planned = max((lane.experiment.training.steps for lane in self._lanes), default=0)
+            self.steps.setText(f"{planned:,} steps" if planned else "")
+            self.progress.setValue(0)
+        self.progress.setMaximum(1000)
+        left = max((s.seconds_left for s in statuses if s.seconds_left is not None), default=None)
+        running = self._state is RunState.RUNNING
+        self.left.setText(f"{duration(left)} left" if running and left is not None else "")
+        for lane, cell in zip(self._lanes, self._lane_cells, strict=True):
+            cell.setText(self._lane_text(lane, self._statuses.get(lane.index)))
+        engines = sorted({s.engine for s in statuses if s.step})
+        self.engine.setText(" / ".join(engines))
+        said = next((s.message for s in statuses if s.message), "")
+        if said != self._said:
+            self._said = said
+            self.say(said)
+
+    def restyle(self, theme: Theme) -> None:
+        self._theme = theme
+        palette = self.message.palette()
+        palette.setColor(QPalette.ColorRole.WindowText, QColor(theme.muted))
+        self.message.setPalette(palette)
+        self.progress.setStyleSheet(
+            f"QProgressBar {{ background: {theme.border}; border: 0; border-radius: 2px; }}"
+            f"QProgressBar::chunk {{ background: {theme.accent}; border-radius: 2px; }}")
+
+    def _lane_text(self, lane: Lane, status: Status | None) -> str:
+        if status is None:
+            return lane.label
+        parts = [lane.label]
+        if status.state is not self._state:
+            parts.append(WORDS[status.state].lower())
+        if status.steps_per_second:
+            parts.append(f"{rate(status.steps_per_second)} steps/s")
+        if len(status.relative_l2) == 1:
+            parts.append(f"L2 {error_text(next(iter(status.relative_l2.values())))}")
+        elif status.relative_l2:
+            worst = max(status.relative_l2, key=lambda name: status.relative_l2[name])
+            parts.append(f"L2 {worst} {error_text(status.relative_l2[worst])}")
+        return "   ".join(parts)
+
+    def _cell(self, tip: str, widest: str) -> QLabel:
+        """A label as wide as its widest text, so that the line does not twitch."""
+        cell = QLabel(self)
+        cell.setToolTip(tip)
+        cell.setMinimumWidth(round(QFontMetricsF(self.font()).horizontalAdvance(widest)) + 2)
+        cell.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        return cell
+
+
+def _line(parent: QWidget) -> QFrame:
+    line = QFrame(parent)
+    line.setFrameShape(QFrame.Shape.VLine)
+    line.setFrameShadow(QFrame.Shadow.Plain)
+    line.setFixedHeight(14)
+    palette = line.palette()
+    palette.setColor(QPalette.ColorRole.WindowText, palette.color(QPalette.ColorRole.Mid))
+    line.setPalette(palette)
+    return line

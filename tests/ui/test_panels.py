@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from studio.messages import RunState, Update
 from tests.ui import samples
 from ui import theme as themes
 from ui.panels import PANELS, Panel
+from ui.panels.equation import EquationPanel
 from ui.theme import DARK, LIGHT
 
 every_panel = pytest.mark.parametrize("kind", PANELS, ids=lambda kind: kind.id)
@@ -46,11 +48,12 @@ def feed(panel: Panel, state: RunState = RunState.RUNNING, step: int = 1990) -> 
 
 
 def draw(panel: Panel) -> None:
-    for _ in range(20):
+    for _ in range(500):  # the equation's typesetter is loaded in a thread
         panel.draw()
         QApplication.processEvents()
         if not panel.pending:
             return
+        time.sleep(0.01)
 
 
 def picture(panel: Panel) -> np.ndarray:
@@ -88,7 +91,7 @@ def test_receive_draws_nothing_and_says_that_there_is_something(kind: type[Panel
     draw(panel)
     before = picture(panel)
     panel.receive(0, samples.update(0, count=50))
-    assert panel.pending
+    assert panel.pending is not isinstance(panel, EquationPanel), "the equations do not change while training"
     assert np.array_equal(picture(panel), before)
 
 

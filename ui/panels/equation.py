@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +12,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, Q
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
+from core.latex import MAX_NESTING, nesting
+from studio.messages import Update
 from ui.panels.panel import Lane, Panel
 from ui.theme import LIGHT, Theme, font
 
@@ -18,7 +22,9 @@ MARGIN = 12.0
 
 
 def typeset(latex: str, color: str) -> QSvgRenderer | None:
-    """A formula as a drawing in one color; None where it cannot be typeset."""
+    """A formula as a drawing in one color; None where it cannot be typeset, or is nested so deep that it takes long."""
+    if nesting(latex) > MAX_NESTING:
+        return None
     import ziamath.zmath  # here, for it costs a tenth of a second that the start of the window need not pay
     from ziafont.config import config
 
@@ -29,6 +35,10 @@ def typeset(latex: str, color: str) -> QSvgRenderer | None:
         return None
     renderer = QSvgRenderer(QByteArray(drawing.encode()))
     return renderer if renderer.isValid() and not renderer.defaultSize().isEmpty() else None
+
+
+def _load_typesetter() -> None:
+    import ziamath.zmath  # noqa: F401
 
 
 @dataclass(slots=True)
@@ -106,6 +116,7 @@ class EquationPanel(Panel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.sheet = Sheet()
+        self._loading = threading.Thread(target=_load_typesetter)
         scroll = QScrollArea(self.figure)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -135,6 +146,9 @@ class EquationPanel(Panel):
     def draw(self) -> None:
         """Typeset one more formula; the next one in the next drawing, so that none keeps the window waiting."""
         super().draw()
+        if not self._typesetter_ready():
+            self.pending = True
+            return
         waiting = [block for block in self.sheet.blocks if not block.done]
         if waiting:
             waiting[0].drawing = typeset(waiting[0].latex, self.theme.text)
@@ -142,9 +156,23 @@ class EquationPanel(Panel):
             self.sheet.fit()
         self.pending = len(waiting) > 1
 
+    def receive(self, lane: int, update: Update) -> None:
+        """The equations do not change while training."""
+
+    def _typesetter_ready(self) -> bool:
+        """Whether ziamath is there; it is loaded in a thread, since that takes longer than a frame may."""
+        if "ziamath.zmath" in sys.modules and not self._loading.is_alive():
+            return True
+        if not self._loading.is_alive():
+            self._loading = threading.Thread(target=_load_typesetter, name="typesetter", daemon=True)
+            self._loading.start()
+        return False
+
     def _before_saving(self) -> None:
         while self.pending:
             self.draw()
+            if self._loading.is_alive():
+                self._loading.join()
 
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)

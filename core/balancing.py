@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-RULES = ("fixed", "annealing-siam", "annealing-arxiv", "annealing-cavity")
+from core.choices import RULES
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Balancing:
         lambda = max / mean.
     annealing-cavity: the released cavity code, the ratio max / mean of the weighted gradients matrix by matrix, then
         the largest of these.
-    All: lambda <- (1 - rate) lambda + rate lambda_hat; the residual's weight stays as it is. `floor` is the smallest
-    denominator (the paper's code has none).
+    All: lambda <- (1 - rate) lambda + rate lambda_hat; the residual's weight stays as it is, and so does a weight of
+    zero, which somebody has set to switch a term off. `floor` is the smallest denominator (the paper's code has none).
     """
 
     rule: str = "fixed"
@@ -59,6 +59,7 @@ class Balancing:
                 target = (tops / means.clamp_min(self.floor)).amax(1)
             else:
                 target = weights
-        keep = torch.tensor(list(residual)) | ~torch.isfinite(target)  # a bad gradient must not spoil the weights
+        bad = ~torch.isfinite(target)  # a bad gradient must not spoil the weights
+        keep = torch.tensor(list(residual)) | bad | (weights == 0)
         target = torch.where(keep, weights, target)
         return torch.lerp(weights, target, self.rate), target

@@ -7,7 +7,9 @@ particular thread.
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,15 +30,12 @@ OPTIONS = {"cpp.use_decompose_tanh": True, "cpp.enable_floating_point_contract_f
 
 
 def compiler() -> str | None:
-    """The C++ compiler that will be used, None where there is none."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
+    """The C++ compiler that torch will use, None where there is none.
 
-    try:
-        found: str = get_cpp_compiler()
-    except (InvalidCxxCompiler, OSError, RuntimeError):
-        return None
-    return shutil.which(found)
+    Looked up as torch._inductor does, without loading that: it takes seconds, and this is asked in mid-training.
+    """
+    usual = {"win32": "cl", "darwin": "clang++"}.get(sys.platform, "g++")
+    return shutil.which(os.environ.get("CXX") or usual)
 
 
 def compile_packages(engine: EagerEngine, folder: Path) -> None:
@@ -76,7 +75,9 @@ def load_packages(folder: Path) -> CompiledEngine:
     def runner(name: str) -> Callable[[list[Tensor]], list[Tensor]]:
         if not (folder / name).is_file():
             raise OSError(f"{folder / name} is missing")
-        run: Callable[[list[Tensor]], list[Tensor]] = torch._inductor.aoti_load_package(str(folder / name)).loader.run
+        # what torch._inductor.aoti_load_package makes in the end, without the seconds that importing that takes
+        loader = torch._C._aoti.AOTIModelPackageLoader(str(folder / name), "model", False, 1, -1)
+        run: Callable[[list[Tensor]], list[Tensor]] = loader.run
         return run
 
     return CompiledEngine(runner(STEP), runner(GRADIENTS))

@@ -43,14 +43,14 @@ class EagerEngine:
         with torch.enable_grad():
             leaf = theta.detach().requires_grad_()
             losses = torch.stack(self.objective.losses(leaf, draws))
-            gradient = torch.autograd.grad(torch.dot(losses, weights), leaf)[0]
+            gradient = _gradient(torch.dot(losses, weights), leaf)
         return *self.optimizer.update(theta, m, v, gradient, hyper), losses.detach()
 
     def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             leaf = theta.detach().requires_grad_()
             losses = self.objective.losses_apart(leaf, draws)
-            rows = [torch.autograd.grad(loss, leaf, retain_graph=True)[0] for loss in losses]
+            rows = [_gradient(loss, leaf, retain_graph=True) for loss in losses]
         return torch.stack(losses).detach(), torch.stack(rows)
 
     def examples(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -62,3 +62,10 @@ class EagerEngine:
         weights = torch.ones(len(o.problem.terms), dtype=o.dtype)
         hyper = torch.ones(2, dtype=o.dtype)
         return (theta, theta.clone(), theta.clone(), weights, hyper, draws), (theta.clone(), draws.clone())
+
+
+def _gradient(loss: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> Tensor:
+    """d loss / d leaf; zero where the loss does not depend on it, such as that of heaviside(u) = 1."""
+    if not loss.requires_grad:
+        return torch.zeros_like(leaf)
+    return torch.autograd.grad(loss, leaf, retain_graph=retain_graph)[0]

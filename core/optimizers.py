@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+#: No step is smaller: the decay ends in a learning rate of zero, by which an update cannot be divided.
+SMALLEST_STEP = 1e-30
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -22,7 +25,7 @@ class Adam:
 
     def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float]:
         """The two numbers by which an update differs from the last. `iteration` counts from 0."""
-        step_size = learning_rate / (1 - self.beta1 ** (iteration + 1))
+        step_size = max(learning_rate / (1 - self.beta1 ** (iteration + 1)), SMALLEST_STEP)
         return 1 / (math.sqrt(1 - self.beta2 ** (iteration + 1)) * step_size), self.epsilon / step_size
 
     def update(self, theta: Tensor, m: Tensor, v: Tensor, gradient: Tensor,

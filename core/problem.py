@@ -248,6 +248,10 @@ class Problem:
             raise ProblemError("there is no input; the domain needs at least one", "domain")
         if not self.residuals:
             raise ProblemError("there is no equation; at least one is needed", "residuals")
+        for position, residual in enumerate(self.residuals):
+            if residual.name in (other.name for other in self.residuals[:position]):
+                raise ProblemError(f"there is an equation '{residual.name}' already; a panel could not tell them apart",
+                                   f"residuals.{position}.name")
         for name, (low, high) in self.domain.items():
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise ProblemError(f"{name} runs from {low:g} to {high:g}; the lower bound must be below the upper",

@@ -22,7 +22,10 @@ class State:
     """Everything that decides the steps to come: restoring it is the same as never having stopped."""
 
     tensors: Mapping[str, Tensor]  # theta, m, v [P]; weights, targets [T]; generator, uint8
-    numbers: Mapping[str, Any]  # iteration, learning_rate, rule, engine
+    numbers: Mapping[str, Any]  # iteration, learning_rate, rule; engine, which made the last steps
+
+
+_STATE = ("theta", "m", "v", "weights", "targets")  # the tensors that a step replaces
 
 
 class NotFinite(ArithmeticError):
@@ -72,7 +75,7 @@ class Trainer:
                              dtype=self.objective.dtype)
         theta, m, v, tensor = self.engine.step(self.theta, self.m, self.v, self.weights, hyper, draws)
         losses: list[float] = tensor.tolist()
-        if not math.isfinite(sum(losses)):
+        if not all(map(math.isfinite, losses)):
             self._go_back(losses)
         self.theta, self.m, self.v, self.draws, self._before = theta, m, v, draws, before
         if self.balancing.due(self.iteration):
@@ -122,21 +125,31 @@ class Trainer:
     # ------------------------------------------------------------------ state
 
     def state(self) -> State:
-        """A complete snapshot; cheap, since tensors are never changed in place."""
-        tensors = {"theta": self.theta, "m": self.m, "v": self.v, "weights": self.weights, "targets": self.targets,
-                   "generator": self.generator.get_state()}
+        """A complete snapshot; cheap, since tensors are never changed in place.
+
+        Where the last step has spoilt the parameters, which only the next one's losses would show, it is the state
+        before that step: a snapshot that is kept must be one to go on from.
+        """
+        now = (self.theta, self.m, self.v, self.weights, self.targets)
+        good = now if self._before is None or bool(torch.isfinite(self.theta).all()) else self._before
+        tensors = dict(zip(_STATE, good, strict=True)) | {"generator": self.generator.get_state()}
         return State(tensors, {"iteration": self.iteration, "learning_rate": self.learning_rate,
                                "rule": self.balancing.rule, "engine": self.engine.name})
 
     def load(self, state: State) -> None:
-        """Go on from a snapshot. Raises ValueError where it belongs to another network or problem."""
-        for name, mine in (("theta", self.theta), ("m", self.m), ("v", self.v), ("weights", self.weights)):
-            theirs = state.tensors[name]
+        """Go on from a snapshot. Raises ValueError where it is not complete, or another experiment's.
+
+        The engine stays as it is: only on the one that made the state are the steps to come the same bit for bit.
+        """
+        for name in (*_STATE, "generator", "iteration", "learning_rate", "rule"):
+            if name not in state.tensors and name not in state.numbers:
+                raise ValueError(f"this state is not complete: it has no {name}")
+        for name in _STATE:
+            mine, theirs = getattr(self, name), state.tensors[name]
             if theirs.shape != mine.shape or theirs.dtype != mine.dtype:
                 raise ValueError(f"this state has {name} of shape {tuple(theirs.shape)} in {theirs.dtype}, this "
                                  f"experiment {tuple(mine.shape)} in {mine.dtype}: it belongs to another experiment")
-        self.theta, self.m, self.v = (state.tensors[k].clone() for k in ("theta", "m", "v"))
-        self.weights, self.targets = (state.tensors[k].clone() for k in ("weights", "targets"))
+        self.theta, self.m, self.v, self.weights, self.targets = (state.tensors[name].clone() for name in _STATE)
         self.generator.set_state(state.tensors["generator"].clone())
         self.iteration = int(state.numbers["iteration"])
         self.learning_rate = float(state.numbers["learning_rate"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -18,9 +16,8 @@ from core.optimizers import Adam, Decay
 from core.problem import Problem, Statement
 from core.trainer import Trainer
 from studio.compiling import compiled_engine
-from studio.experiment import Experiment
+from studio.experiment import REFERENCES, Experiment
 
-REFERENCES = Path(__file__).resolve().parent.parent / "resources" / "references"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -52,7 +49,7 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
 def build_fields(experiment: Experiment, trainer: Trainer) -> FieldsDiagnostic:
     """The fields' diagnostic. Raises ProblemError where a reference cannot be read."""
     reference = experiment.problem.reference
-    path = REFERENCES / reference if reference else None
+    path = REFERENCES / reference if reference else None  # an absolute one stays as it is
     return FieldsDiagnostic(trainer.objective, experiment.diagnostics.grid, path)
 
 

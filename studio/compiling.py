@@ -7,17 +7,26 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from studio.experiment import Experiment, load_experiment
 
+if TYPE_CHECKING:
+    from core.compiled import CompiledEngine
+
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 900.0  # seconds after which a package that is still being made is given up
+CLAIMING = 10.0  # seconds in which whoever made the folder below has written there who that is
+MAKING = ".making"  # ends the name of a folder in which a package is being made
 KEPT = 40  # packages in the cache; the oldest go first
 
 
@@ -57,7 +66,7 @@ def ready(experiment: Experiment) -> bool:
     return package_folder(experiment).is_dir()
 
 
-def compiled_engine(experiment: Experiment):  # type: ignore[no-untyped-def]  # a core.compiled.CompiledEngine
+def compiled_engine(experiment: Experiment) -> CompiledEngine:
     """The compiled engine, compiled now if it is not in the cache. Raises CompileError."""
     if not ready(experiment):
         compilation = Compilation(experiment)
@@ -65,7 +74,7 @@ def compiled_engine(experiment: Experiment):  # type: ignore[no-untyped-def]  # 
     return load_engine(experiment)
 
 
-def load_engine(experiment: Experiment):  # type: ignore[no-untyped-def]
+def load_engine(experiment: Experiment) -> CompiledEngine:
     """The compiled engine from the cache. Raises CompileError; a damaged package is removed."""
     from core.compiled import load_packages
 
@@ -75,7 +84,8 @@ def load_engine(experiment: Experiment):  # type: ignore[no-untyped-def]
     except (OSError, RuntimeError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise CompileError(f"the compiled step could not be loaded: {error}") from None
-    os.utime(folder)
+    with suppress(OSError):  # a cache that may only be read serves as well
+        os.utime(folder)  # used now, so it goes last
     return engine
 
 
@@ -89,41 +99,48 @@ class Compilation:
         from core.compiled import compiler
 
         if compiler() is None:
-            raise CompileError("no C++ compiler was found, so the step stays eager; "
-                               "install one (on Debian: apt install g++) and it will be compiled")
+            raise CompileError("no C++ compiler was found that could compile the step (on Debian, "
+                               "'apt install g++' installs one)")
         self._experiment = experiment.model_copy(update={"compare": ()})
         self.folder = package_folder(experiment)
-        self._work = self.folder.with_suffix(".making")
+        self._work = self.folder.with_suffix(MAKING)
         self._process: subprocess.Popen[bytes] | None = None
+        self._begun = time.monotonic()
         self._claim()
 
     def _claim(self) -> None:
         """Begin, unless a living process is at it."""
+        made = False
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
+            if _abandoned(self._work):
+                shutil.rmtree(self._work, ignore_errors=True)
             try:
                 self._work.mkdir()
             except FileExistsError:
-                if not _abandoned(self._work):
-                    return
-                shutil.rmtree(self._work, ignore_errors=True)
-                self._work.mkdir()
+                return
+            made = True
             (self._work / "owner").write_text(str(os.getpid()))
             text = self._work / "experiment.toml"
             text.write_text(self._experiment.to_toml(), encoding="utf-8")
             environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(self._work / "inductor"),
                            "OMP_NUM_THREADS": str(self._experiment.training.threads)}
+            self._begun = time.monotonic()
             with (self._work / "log").open("wb") as log:
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # a group of its own, to be ended together with its compiler
                     [sys.executable, "-m", "studio.compiling", str(text), str(self._work)],
-                    cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                    cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    start_new_session=os.name == "posix")
         except OSError as error:
-            raise CompileError(f"the step stays eager, since nothing can be written into {self.folder.parent}: "
-                               f"{error.strerror}") from None
+            if made:
+                shutil.rmtree(self._work, ignore_errors=True)
+            raise CompileError(f"the step cannot be compiled, since nothing can be written into {self.folder.parent}: "
+                               f"{error.strerror or error}") from None
 
     def poll(self) -> bool:
         """True when the package is ready, False while it is being made. Raises CompileError when it failed."""
         if self.folder.is_dir():
+            self.cancel()  # somebody else was faster, or nothing is left to end
             return True
         if self._process is None:
             if _abandoned(self._work):
@@ -131,40 +148,76 @@ class Compilation:
             return False
         code = self._process.poll()
         if code is None:
+            if time.monotonic() - self._begun > LONGEST:
+                self.cancel()
+                raise CompileError(f"compiling the step took longer than {LONGEST / 60:.0f} minutes and was given up")
             return False
         if code != 0:
-            lines = (self._work / "log").read_text(errors="replace").strip().splitlines()
+            last = self._last_words()
             self.cancel()
-            raise CompileError(f"the step could not be compiled and stays eager: {lines[-1] if lines else code}")
-        (self._work / "package").rename(self.folder)
-        shutil.rmtree(self._work, ignore_errors=True)
+            raise CompileError(f"the step could not be compiled: {last or f'exit code {code}'}")
+        try:
+            (self._work / "package").rename(self.folder)
+        except OSError as error:
+            if not self.folder.is_dir():
+                self.cancel()
+                raise CompileError(f"the compiled step could not be kept in {self.folder.parent}: "
+                                   f"{error.strerror or error}") from None
+        self.cancel()
         _thin(self.folder.parent)
         return True
 
     def wait(self) -> None:
         """Block until it is ready. Raises CompileError."""
-        while not self.poll():
-            time.sleep(0.1)
+        try:
+            while not self.poll():
+                time.sleep(0.1)
+        except BaseException:  # Ctrl-C too
+            self.cancel()
+            raise
 
     def cancel(self) -> None:
         """End it, if it is ours, and leave nothing behind."""
         if self._process is None:
             return
         if self._process.poll() is None:
-            self._process.kill()
+            _kill(self._process)
             self._process.wait()
         shutil.rmtree(self._work, ignore_errors=True)
+        self._process = None
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._work / "log").read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1] if lines else ""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """The process, and where it is possible the C++ compiler that it started."""
+    if os.name == "posix":
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _abandoned(work: Path) -> bool:
-    """Whether nobody is at a package any more: the process that began it has ended."""
+    """Whether nobody is at a package any more: the process that began it has ended, or taken too long."""
     try:
-        owner = int((work / "owner").read_text())
+        age = time.time() - work.stat().st_mtime
+    except OSError:
+        return True
+    try:
+        owner = int((work / "owner").read_text() or 0)
     except FileNotFoundError:
-        return not work.is_dir() or time.time() - work.stat().st_mtime > 10
+        return age > CLAIMING or not work.is_dir()
     except (OSError, ValueError):
         return True
-    return not _alive(owner) or time.time() - work.stat().st_mtime > LONGEST
+    if owner == 0:
+        return age > CLAIMING
+    return not _alive(owner) or age > LONGEST
 
 
 def _alive(process: int) -> bool:
@@ -180,9 +233,20 @@ def _alive(process: int) -> bool:
 
 
 def _thin(folder: Path) -> None:
-    packages = sorted((p for p in folder.iterdir() if len(p.name) == 32), key=lambda p: p.stat().st_mtime)
+    """Remove the oldest packages, and what somebody left who was ended while compiling."""
+    for work in folder.glob(f"*{MAKING}"):
+        if _abandoned(work):
+            shutil.rmtree(work, ignore_errors=True)
+    packages = sorted((p for p in folder.iterdir() if len(p.name) == 32), key=_last_used)
     for old in packages[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _last_used(package: Path) -> float:
+    try:
+        return package.stat().st_mtime
+    except OSError:  # another program has removed it
+        return 0.0
 
 
 def _source_digest() -> str:
@@ -192,7 +256,18 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent has ended without saying so, killed say."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
+    if os.name == "posix":
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # it leads a group of its own, which its C++ compiler is in
+    os._exit(1)
+
+
 def _main(text: Path, work: Path) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)
     from core.compiled import compile_packages

@@ -12,15 +12,24 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from core.choices import Activation, Rule
 from core.expression import ExpressionError
 from core.problem import Condition, Problem, ProblemError, Residual
 
-Activation = Literal["tanh", "sin", "gelu", "silu", "softplus", "sigmoid", "relu3"]
-Rule = Literal["fixed", "annealing-siam", "annealing-arxiv", "annealing-cavity"]
-
 WTP = "Wang, Teng & Perdikaris 2021"
+
+#: Reference solutions that come with the program.
+REFERENCES = Path(__file__).resolve().parent.parent / "resources" / "references"
 
 
 class ExperimentError(ValueError):
@@ -68,7 +77,8 @@ class ProblemSpec(Model):
     residuals: tuple[ResidualSpec, ...] = tip("The equations that hold inside the domain.", min_length=1)
     conditions: tuple[ConditionSpec, ...] = tip("Boundary and initial conditions.", ())
     exact: dict[str, str] = tip("The exact solution by field; equations may use it as u_exact.", default_factory=dict)
-    reference: str = tip("A .npz file with one array for each input and each field; for where no formula is known.", "")
+    reference: str = tip("A .npz file with one array for each input and each field; for where no formula is known. "
+                         "It lies beside the experiment's file, or the path is absolute.", "")
 
     def build(self) -> Problem:
         """The problem with its equations parsed and checked. Raises ProblemError. Does not load torch."""
@@ -95,10 +105,13 @@ class NetworkSpec(Model):
 
     @field_validator("hidden")
     @classmethod
-    def _widths(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _widths(cls, value: tuple[int, ...], others: ValidationInfo) -> tuple[int, ...]:
         for width in value:
             if not 1 <= width <= 4096:
                 raise ValueError(f"a layer of width {width} is not possible; a width is a whole number from 1 to 4096")
+        if others.data.get("kind") == "gated" and len(set(value)) > 1:
+            raise ValueError("the gated network mixes its encoders into every layer, "
+                             "so all hidden widths must be equal")
         return value
 
 
@@ -248,7 +261,10 @@ def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Read an experiment from a TOML file. Raises ExperimentError with a sentence that names the file."""
+    """Read an experiment from a TOML file; a reference solution beside that file becomes an absolute path.
+
+    Raises ExperimentError with a sentence that names the file.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -256,16 +272,41 @@ def load_experiment(path: Path) -> Experiment:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ExperimentError([("", f"{path} cannot be read: {reason}")]) from None
-    return Experiment.from_toml(text, str(path))
+    experiment = Experiment.from_toml(text, str(path))
+    reference = experiment.problem.reference
+    if not reference:
+        return experiment
+    places = (path.absolute().parent / reference, REFERENCES / reference)
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ExperimentError([("problem.reference", f"there is no file {places[0]}")], str(path))
+    return experiment if found == places[1] else experiment.with_changes({"problem.reference": str(found)})
 
 
 def explain(error: ValidationError) -> list[tuple[str, str]]:
-    """(dotted path, sentence) for each thing that pydantic found."""
-    return [(".".join(str(part) for part in item["loc"]), _sentence(item)) for item in error.errors()]
+    """(dotted path, sentence) for each thing that pydantic found, without what only follows from another one."""
+    found = error.errors()
+    return [(".".join(str(part) for part in item["loc"]), _sentence(item)) for item in found
+            if not (item["type"] == "too_short" and any(_is_inside(other["loc"], item["loc"]) for other in found))]
+
+
+def _is_inside(place: tuple[Any, ...], outer: tuple[Any, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
+
+
+#: What each of pydantic's complaints about a type would rather have.
+_WANTED = {
+    "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
+    "float_type": "a number", "float_parsing": "a number", "string_type": "a text", "bool_type": "true or false",
+    "bool_parsing": "true or false", "tuple_type": "a list", "list_type": "a list", "dict_type": "a table",
+    "mapping_type": "a table", "model_type": "a table", "model_attributes_type": "a table",
+}
 
 
 def _sentence(item: Any) -> str:
     context, kind, got = item.get("ctx", {}), item["type"], item.get("input")
+    if kind in _WANTED:
+        return f"{got!r} is not {_WANTED[kind]}"
     match kind:
         case "extra_forbidden":
             return "this key is not known; look for a typing error"
@@ -277,6 +318,16 @@ def _sentence(item: Any) -> str:
             return f"{got!r} is not one of {context.get('expected')}"
         case "finite_number":
             return f"{got} is not a finite number"
+        case "string_too_short":
+            return "this is empty; write something here"
+        case "string_too_long":
+            return f"this is longer than {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return f"{got!r} is no name; a name is letters, digits, '.', '_' and '-', and begins with a letter or digit"
+        case "too_short":
+            return f"there is nothing here; at least {context['min_length']} is needed"
+        case "too_long":
+            return f"these are {context['actual_length']}; at most {context['max_length']} are possible"
     limits = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
     words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
     if kind in limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -127,5 +128,5 @@ def _where(code: int, path: Path | None, events: Sequence[Event], experiment: Ex
                 lines.append(f"the last good state, of step {step:,}, is kept in {path}")
     if step is not None:
         slower = f" --set optimizer.learning_rate={experiment.optimizer.learning_rate / 10:.2g}"
-        lines.append(f"go on with: {PROG} run --resume {path}{slower if 'nan' in kinds else ''}")
+        lines.append(f"go on with: {PROG} run --resume {shlex.quote(str(path))}{slower if 'nan' in kinds else ''}")
     return "\n".join(lines)

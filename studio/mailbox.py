@@ -37,9 +37,7 @@ class Mailbox:
         """Scalars are all kept, of other kinds the newest."""
         with self._lock:
             if isinstance(frame, ScalarsFrame):
-                self._scalars.append(frame)
-                if len(self._scalars) > MOST_SCALARS:
-                    del self._scalars[: MOST_SCALARS // 2: 2]
+                self._add_scalars(frame)
             else:
                 self._frames[frame.kind] = frame
 
@@ -52,9 +50,14 @@ class Mailbox:
         """What another mailbox collected."""
         with self._lock:
             self._status = update.status
-            self._scalars.extend(update.scalars)
+            self._add_scalars(*update.scalars)
             self._frames.update(update.frames)
             self._events.extend(update.events)
+
+    def _add_scalars(self, *frames: ScalarsFrame) -> None:
+        self._scalars.extend(frames)
+        while len(self._scalars) > MOST_SCALARS:
+            del self._scalars[: MOST_SCALARS // 2: 2]
 
     def take(self) -> Update:
         """Everything since the last take."""

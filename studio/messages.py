@@ -50,7 +50,7 @@ class Event:
     """Something that happened to a run: one row of its journal."""
 
     step: int
-    kind: str  # 'start', 'pause', 'resume', 'stop', 'weight', 'balancing', 'learning_rate', 'engine', 'nan', ...
+    kind: str  # 'start', 'resumed' (from a file), 'pause', 'resume', 'stop', 'weight', 'balancing', 'engine', 'nan' ...
     text: str  # a sentence
     value: str = ""  # the argument as JSON, so that the journal can be replayed
 

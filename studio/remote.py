@@ -22,22 +22,27 @@ class RemoteRunner:
     def __init__(self, experiment: Experiment, path: Path | None, resume_from: Path | None,
                  commands: queue.SimpleQueue[tuple[str, object]], mailbox: Mailbox) -> None:
         self._arguments = (experiment.to_toml(), path, resume_from)
-        self._path = path
         self._commands, self._mailbox = commands, mailbox
 
     def run(self) -> None:
         """Start the process and serve it until it ends. Called in a thread of its own."""
         context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        process = context.Process(target=_child, args=(theirs, *self._arguments), name="session", daemon=True)
-        process.start()
+        try:
+            mine, theirs = context.Pipe()
+            process = context.Process(target=_child, args=(theirs, *self._arguments), name="session", daemon=True)
+            process.start()
+        except OSError as error:
+            message = f"a process for the training could not be started: {error.strerror or error}"
+            self._mailbox.put_status(state=RunState.FAILED, message=message)
+            return
         theirs.close()
         try:
             self._serve(mine)
         except (EOFError, OSError):
             process.join(5)
             if self._mailbox.status.state not in ENDED:
-                kept = f"; everything up to the last checkpoint is in {self._path}" if self._path else ""
+                file = self._mailbox.status.run_file
+                kept = f"; everything up to the last checkpoint is in {file}" if file else ""
                 self._mailbox.put_status(state=RunState.FAILED, message=(
                     f"the training process ended unexpectedly (exit code {process.exitcode}){kept}"))
         finally:
@@ -66,9 +71,9 @@ class RemoteRunner:
 
 def _child(pipe: Connection, text: str, path: Path | None, resume_from: Path | None) -> None:
     """The process: one thread reads commands, one sends updates, the main thread trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what to do
     from studio.runner import Runner
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what to do
     experiment = Experiment.from_toml(text)
     commands: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
     mailbox = Mailbox(Status(state=RunState.PREPARING, step=0, total_steps=experiment.training.steps))

@@ -108,6 +108,11 @@ class Run:
         for step, data in self._rows(query, (kind,)):
             yield self._decoded(data, kind, step)
 
+    def encoded_frames(self, until: int) -> Iterator[tuple[str, int, bytes]]:
+        """(kind, step, bytes) of every frame up to step `until`, in the order in which they were written."""
+        for kind, step, data in self._rows("SELECT kind, step, data FROM frames WHERE step <= ? ORDER BY id", (until,)):
+            yield str(kind), int(step), bytes(data)
+
     def latest_checkpoint(self) -> tuple[int, dict[str, Array], dict[str, Any]] | None:
         """(step, arrays, metadata) of the newest checkpoint that can be read; None where there is none."""
         found = False

@@ -65,15 +65,18 @@ def writable_folder(folder: Path) -> Path:
 
 
 def free_path(folder: Path, experiment: Experiment) -> Path:
-    """A path in `folder` that is free: NAME-LABEL-DATE_TIME-seedN.pinnrun, with -2, -3 ... where need be."""
+    """A path in `folder` that is free: NAME-LABEL-DATE_TIME-seedN.pinnrun, with -2, -3 ... where need be.
+
+    Raises RunFileError.
+    """
     label = re.sub(r"[^A-Za-z0-9._]+", "-", experiment.label).strip("-.")
     name = experiment.name[:80]
     if label and not name.lower().endswith(label.lower()):
         name = f"{name}-{label[:40]}"
     stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    return next(
-        p for p in _names(folder / f"{name}-{stamp}-seed{experiment.training.seed}{SUFFIX}") if not p.exists()
-    )
+    paths = _names(folder / f"{name}-{stamp}-seed{experiment.training.seed}{SUFFIX}")
+    with sentences(folder, "the folder {} cannot be read"):
+        return next(path for path in paths if not path.exists())
 
 
 def _names(path: Path) -> Iterator[Path]:
@@ -157,11 +160,21 @@ class RunFile:
         )
         return None
 
-    def add_event(self, event: Event) -> None:
+    def add_event(self, event: Event, time: str = "") -> None:
+        """`time` is UTC in ISO 8601; now where it is not given."""
         self._add(
             "INSERT INTO journal (step, time, kind, text, value) VALUES (?, ?, ?, ?, ?)",
-            (int(event.step), _now(), event.kind, event.text, event.value),
+            (int(event.step), time or _now(), event.kind, event.text, event.value),
         )
+
+    def copy_records(self, run: Run, until: int) -> None:
+        """Scalars, frames and journal of another run up to step `until`, as they are there, times included."""
+        self.add_scalars([frame for frame in run.scalars if frame.step <= until])
+        for kind, step, data in run.encoded_frames(until):
+            self._add("INSERT INTO frames (kind, step, data) VALUES (?, ?, ?)", (kind, step, data))
+        for event, time in zip(run.events, run.event_times, strict=True):
+            if event.step <= until:
+                self.add_event(event, time)
 
     def save_checkpoint(self, step: int, tensors: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
         """The whole state of the trainer: arrays as safetensors, `meta` as JSON. The newest two are kept."""

@@ -6,11 +6,12 @@ import json
 import queue
 import time
 import traceback
+from collections import deque
 from pathlib import Path
 
 import torch
 
-from core.diagnostics.gradients import GradientsDiagnostic
+from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
 from core.engine import EagerEngine
 from core.frames import Frame, ScalarsFrame
 from core.problem import ProblemError
@@ -20,6 +21,7 @@ from studio.compiling import Compilation, CompileError, load_engine, ready
 from studio.experiment import Experiment
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState
+from studio.pace import Pace
 from studio.runfile import RunFile, RunFileError, load_run
 
 CHUNK = 0.004  # seconds of training between two looks at the commands
@@ -28,6 +30,7 @@ STATUS_EVERY = 0.05  # seconds
 COMMIT_EVERY = 1.0
 POLL_COMPILER_EVERY = 0.25
 IDLE = (RunState.PREPARING, RunState.PAUSED)
+EXHAUSTED = "the memory is exhausted; a smaller network or fewer points would fit"
 #: Compiling costs a core for half a minute; it is begun where at least this much eager training is left.
 WORTH_COMPILING = 15.0
 
@@ -43,12 +46,16 @@ class Runner:
         self._compilation: Compilation | None = None
         self._state = RunState.PREPARING
         self._watched: frozenset[str] = frozenset()
-        self._once = self._closing = False
+        self._early: deque[tuple[str, object]] = deque()  # commands that came while preparing, in their order
+        self._single = 0  # steps still to be made before the run pauses; 0 where it goes on
+        self._closing = False
+        self._unwritten = ""  # why the last commit failed; '' where everything is in the file
         self._seconds = 0.0  # of training
         self._relative_l2: dict[str, float] = {}
         self._losses: dict[str, float] = {}
-        self._rate_mark = (0.0, 0)
-        self._rate = 0.0
+        self._pace = Pace()
+        self._next_status = self._next_commit = self._next_poll = 0.0
+        self._given_up = False  # compiling; it failed once
 
     def run(self) -> None:
         """Prepare, train, obey commands; returns after 'close'. Never raises: a failure is a state with a sentence."""
@@ -56,17 +63,18 @@ class Runner:
             self._prepare()
             while not self._closing:
                 self._obey(wait=self._state is not RunState.RUNNING)
-                if self._state is RunState.RUNNING:
+                if self._state is RunState.RUNNING and not self._closing:
                     self._chunk()
                     time.sleep(BREATH)
+                elif self._unwritten and time.perf_counter() >= self._next_commit:
+                    self._commit()  # perhaps there is room by now
         except (RunFileError, ProblemError, CompileError, ValueError) as error:
             self._event("refused", str(error))
             self._end(RunState.FAILED, str(error))
-        except MemoryError:
-            self._end(RunState.FAILED, "the memory is exhausted; a smaller network or fewer points would fit")
         except Exception as error:
             self._event("error", traceback.format_exc())
-            self._end(RunState.FAILED, f"the training failed: {error}")
+            exhausted = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # torch's own words
+            self._end(RunState.FAILED, EXHAUSTED if exhausted else f"the training failed: {error}")
         finally:
             self._finish()
 
@@ -78,14 +86,14 @@ class Runner:
             self.mailbox.put_status(run_file=str(self._file.path))  # may be NAME-2
         mode = self.experiment.training.engine
         self.trainer = build_trainer(self.experiment)
-        self._eager = self.trainer.engine
         self.gradients = GradientsDiagnostic()
         self.fields = build_fields(self.experiment, self.trainer)
         if self._resume_from is not None:
             self._go_on_from(self._resume_from)
         if mode == "compiled":
             self._status(message="compiling the step; this takes about half a minute")
-            self._compile_and_wait()
+            if not self._compile_and_wait():
+                return  # nothing is trained; the commands say how it ends
         elif mode == "auto":
             self._try_cached()
         verb = "starts again" if self._resume_from else "starts"
@@ -105,12 +113,16 @@ class Runner:
         past = [s for s in run.scalars if s.step <= step]
         for frame in past:
             self.mailbox.put_frame(frame)
+            self._losses = dict(frame.losses)
+            self._relative_l2 = dict(frame.relative_l2) or self._relative_l2
+        seen = run.frame_steps("gradients")
+        if seen:  # histograms of one run share their bins, also after it was stopped
+            self.gradients.grid = SymlogGrid.of(run.frame("gradients", seen[0]))
         if self._file is not None:
-            self._file.add_scalars(past)
-            for event in run.events:
-                if event.step <= step:
-                    self._file.add_event(event)
-        self._event("resumed", f"goes on from step {step} of {path.name}", str(path))
+            self._file.copy_records(run, step)
+            self._commit()
+        self._event("resumed", f"goes on from step {step} of {path.name}, whose last steps were made by the "
+                               f"{meta.get('engine', 'eager')} engine", json.dumps(str(path)))
 
     def _finish(self) -> None:
         if self._compilation is not None:
@@ -123,14 +135,20 @@ class Runner:
                 self._file.close()
             except RunFileError as error:
                 self.mailbox.put_status(message=str(error))
+            else:
+                if self._unwritten:
+                    self.mailbox.put_status(message="")
 
     def _end(self, state: RunState, message: str) -> None:
         self._state = state
-        if self._file is not None:
-            trainer = getattr(self, "trainer", None)
-            self._file.set_state(str(state), trainer.iteration if trainer else 0, self._seconds)
-            self._commit()
+        self._commit()
         self._status(message=message)
+
+    @property
+    def _step(self) -> int:
+        """Steps made; 0 also while the trainer is being built."""
+        trainer = getattr(self, "trainer", None)
+        return trainer.iteration if trainer is not None else 0
 
     # ------------------------------------------------------------------ training
 
@@ -141,20 +159,21 @@ class Runner:
         begun = time.perf_counter()
         now = begun
         try:
-            while now - begun < CHUNK:
+            while trainer.iteration < total and now - begun < CHUNK:
                 weights = trainer.weights
                 rate = trainer.current_learning_rate()
                 losses = trainer.step()
                 step = trainer.iteration
-                if step % d.scalars_every == 0 or step % d.error_every == 0 or step == 1 or step == total or self._once:
+                shown = step == 1 or step == total or self._single > 0
+                if shown or step % d.scalars_every == 0 or step % d.error_every == 0:
                     self._seconds += time.perf_counter() - now
                     now = self._record(step, losses, weights.tolist(), rate)
-                if step % d.gradients_every == 0 or step % d.fields_every == 0 or step == total or self._once:
+                if step % d.gradients_every == 0 or step % d.fields_every == 0 or step == total or self._single:
                     self._seconds += time.perf_counter() - now
                     now = self._observe(step)
                 if step % d.checkpoint_every == 0:
                     self._checkpoint()
-                if step >= total or self._once:
+                if step >= total or self._single or self._state is not RunState.RUNNING:
                     break
                 self._seconds += -now + (now := time.perf_counter())
         except NotFinite as error:
@@ -163,10 +182,11 @@ class Runner:
         if trainer.iteration >= total:
             self._event("finish", f"finished after {total} steps, {self._seconds:.1f} s of training")
             self._checkpoint()
-            self._measure_rate(now, force=True)
+            self._pace.measure(self._seconds, trainer.iteration, last=True)
             self._end(RunState.FINISHED, "")
-        elif self._once:
-            self._once = False
+        elif self._single > 1:
+            self._single -= 1
+        elif self._single:
             self._pause("one step made")
         else:
             self._housekeeping(time.perf_counter())
@@ -175,7 +195,7 @@ class Runner:
         trainer, d = self.trainer, self.experiment.diagnostics
         self._losses = dict(zip(trainer.terms, losses, strict=True))
         errors: dict[str, float] = {}
-        if step % d.error_every == 0 or step == self.experiment.training.steps or self._once:
+        if step % d.error_every == 0 or step == self.experiment.training.steps or self._single:
             errors = self._relative_l2 = self.fields.relative_l2(trainer)
         frame = ScalarsFrame(step=step, seconds=self._seconds, losses=self._losses,
                              weights=dict(zip(trainer.terms, weights, strict=True)), learning_rate=rate,
@@ -191,7 +211,7 @@ class Runner:
         for kind, every, diagnostic in (("gradients", d.gradients_every, self.gradients),
                                         ("fields", d.fields_every, self.fields)):
             wanted = self._file is not None or kind in self._watched
-            if wanted and (step % every == 0 or step == total or self._once):
+            if wanted and (step % every == 0 or step == total or self._single):
                 frame: Frame = diagnostic.observe(self.trainer)
                 self.mailbox.put_frame(frame)
                 if self._file is not None:
@@ -199,26 +219,14 @@ class Runner:
         return time.perf_counter()
 
     def _housekeeping(self, now: float) -> None:
-        self._measure_rate(now)
+        self._pace.measure(self._seconds, self.trainer.iteration)
         if now >= self._next_status:
             self._status()
         if now >= self._next_commit:
             self._commit()
-            self._next_commit = now + COMMIT_EVERY
         if now >= self._next_poll:
             self._poll_compiler()
             self._next_poll = now + POLL_COMPILER_EVERY
-
-    _next_status = _next_commit = _next_poll = 0.0
-
-    def _measure_rate(self, now: float, *, force: bool = False) -> None:
-        then, step = self._rate_mark
-        if step > self.trainer.iteration or then == 0.0:
-            self._rate_mark = (self._seconds, self.trainer.iteration)
-        elif self._seconds - then >= 0.5 or (force and self._seconds > then):
-            fresh = (self.trainer.iteration - step) / (self._seconds - then)
-            self._rate = fresh if self._rate == 0 else 0.6 * self._rate + 0.4 * fresh
-            self._rate_mark = (self._seconds, self.trainer.iteration)
 
     def _pause_on_nan(self, error: NotFinite) -> None:
         self._event("nan", str(error), json.dumps(error.term))
@@ -231,32 +239,27 @@ class Runner:
             if ready(self.experiment):
                 self.trainer.engine = load_engine(self.experiment)
         except CompileError as error:
-            self._event("engine", str(error))
+            self._event("engine", f"{error}; it will be compiled again where that is worth it")
 
-    def _compile_and_wait(self) -> None:
-        """Compile before the first step, obeying 'stop' and 'close' meanwhile."""
+    def _compile_and_wait(self) -> bool:
+        """Compile before the first step; False where 'stop' or 'close' came meanwhile."""
         if not ready(self.experiment):
             self._compilation = Compilation(self.experiment)
             while not self._compilation.poll():
                 time.sleep(0.1)
                 if self._abandoned():
-                    self._compilation.cancel()
-                    self._compilation = None
-                    return
+                    return False
             self._compilation = None
         self.trainer.engine = load_engine(self.experiment)
+        return True
 
     def _abandoned(self) -> bool:
-        """Whether 'stop' or 'close' came while preparing; other commands go back into the queue."""
-        kept = []
+        """Whether 'stop' or 'close' came while preparing. Every command is kept for later."""
         while True:
             try:
-                kept.append(self.commands.get_nowait())
+                self._early.append(self.commands.get_nowait())
             except queue.Empty:
-                break
-        for command in kept:
-            self.commands.put(command)
-        return any(kind in ("stop", "close") for kind, _ in kept)
+                return any(kind in ("stop", "close") for kind, _ in self._early)
 
     def _poll_compiler(self) -> None:
         """Begin compiling where it is worth it, change over when it is done."""
@@ -264,8 +267,8 @@ class Runner:
             return
         try:
             if self._compilation is None:
-                left = self.experiment.training.steps - self.trainer.iteration
-                if self._rate and left / self._rate > WORTH_COMPILING and not self._given_up:
+                left = self._pace.left(self.experiment.training.steps - self.trainer.iteration)
+                if left is not None and left > WORTH_COMPILING and not self._given_up:
                     self._compilation = Compilation(self.experiment)
             elif self._compilation.poll():
                 self._compilation = None
@@ -275,15 +278,17 @@ class Runner:
         except CompileError as error:
             self._given_up = True
             self._compilation = None
-            self._event("engine", str(error), json.dumps("eager"))
-            self._status(message=str(error))
-
-    _given_up = False
+            sentence = f"{error}; the step stays eager"
+            self._event("engine", sentence, json.dumps("eager"))
+            self._status(message=sentence)
 
     # ------------------------------------------------------------------ commands
 
     def _obey(self, *, wait: bool) -> None:
         """Apply the commands that have come; while nothing trains, wait for one."""
+        wait = wait and not self._early
+        while self._early:
+            self._apply(*self._early.popleft())
         try:
             kind, value = self.commands.get(timeout=0.1) if wait else self.commands.get_nowait()
             while True:
@@ -301,20 +306,21 @@ class Runner:
                 self._watched = frozenset(value)  # type: ignore[call-overload]
             case _ if self._state in ENDED:
                 return
-            case "resume" if self._state in IDLE:
-                self._state = RunState.RUNNING
+            case "resume" if self._state in IDLE or self._single:
+                self._state, self._single = RunState.RUNNING, 0
                 if step:
                     self._event("resume", f"goes on at step {step}")
                 self._status(message="")
             case "pause" if self._state is RunState.RUNNING:
                 self._pause("")
-            case "step" if self._state in IDLE:
-                self._once = True
+            case "step" if self._state in IDLE or self._single:
                 self._state = RunState.RUNNING
+                self._single += 1
             case "stop":
                 self._event("stop", f"stopped at step {step}")
                 self._checkpoint()
-                self._end(RunState.STOPPED, f"stopped at step {step}; the run is kept")
+                kept = "; the run is kept" if self._file is not None else ""
+                self._end(RunState.STOPPED, f"stopped at step {step}{kept}")
             case "weight":
                 assert isinstance(value, tuple)
                 term, weight = value
@@ -330,7 +336,7 @@ class Runner:
             self._status()
 
     def _pause(self, message: str) -> None:
-        self._state = RunState.PAUSED
+        self._state, self._single = RunState.PAUSED, 0
         self._event("pause", f"paused at step {self.trainer.iteration}")
         self._checkpoint()
         self._status(message=message)
@@ -338,8 +344,7 @@ class Runner:
     # ------------------------------------------------------------------ records
 
     def _event(self, kind: str, text: str, value: str = "") -> None:
-        trainer = getattr(self, "trainer", None)
-        event = Event(step=trainer.iteration if trainer else 0, kind=kind, text=text, value=value)
+        event = Event(step=self._step, kind=kind, text=text, value=value)
         self.mailbox.put_event(event)
         if self._file is not None:
             self._file.add_event(event)
@@ -350,36 +355,42 @@ class Runner:
         state = self.trainer.state()
         tensors = {name: tensor.numpy() for name, tensor in state.tensors.items()}
         self._file.save_checkpoint(self.trainer.iteration, tensors, {**state.numbers, "seconds": self._seconds})
-        self._file.set_state(str(self._state), self.trainer.iteration, self._seconds)
         self._commit()
 
     def _commit(self) -> None:
         """Write what waits. A disk that is full pauses the run; nothing is lost, the next commit tries again."""
         if self._file is None:
             return
+        self._next_commit = time.perf_counter() + COMMIT_EVERY
+        self._file.set_state(str(self._state), self._step, self._seconds)
         try:
             self._file.commit()
         except RunFileError as error:
-            was_running = self._state is RunState.RUNNING
-            if was_running:
-                self._state = RunState.PAUSED
-            self.mailbox.put_event(Event(step=self.trainer.iteration, kind="disk", text=str(error)))
-            self._status(message=str(error))
+            running, news = self._state is RunState.RUNNING, not self._unwritten
+            if running:
+                self._state, self._single = RunState.PAUSED, 0
+            self._unwritten = str(error)
+            if running or news:
+                self._event("disk", str(error))
+            self._status(message="")
+        else:
+            if self._unwritten:
+                self._unwritten = ""
+                self._status(message="")
 
     def _status(self, message: str | None = None) -> None:
         self._next_status = time.perf_counter() + STATUS_EVERY
         trainer = getattr(self, "trainer", None)
         changes: dict[str, object] = {"state": self._state, "seconds": self._seconds}
         if trainer is not None:
-            left = self.experiment.training.steps - trainer.iteration
             changes |= {
-                "step": trainer.iteration, "steps_per_second": self._rate,
-                "seconds_left": left / self._rate if self._rate else None,
+                "step": trainer.iteration, "steps_per_second": self._pace.rate,
+                "seconds_left": self._pace.left(self.experiment.training.steps - trainer.iteration),
                 "relative_l2": self._relative_l2, "losses": self._losses,
                 "weights": dict(zip(trainer.terms, trainer.weights.tolist(), strict=True)),
                 "learning_rate": trainer.current_learning_rate(), "balancing": trainer.balancing.rule,
                 "engine": trainer.engine.name,
             }
         if message is not None:
-            changes["message"] = message
+            changes["message"] = self._unwritten or message
         self.mailbox.put_status(**changes)

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.choices import RULES
 from studio.experiment import Experiment
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState, Status, Update
 from studio.remote import RemoteRunner
 from studio.runfile import RunFileError, default_runs_folder, free_path
 
-RULES = ("fixed", "annealing-siam", "annealing-arxiv", "annealing-cavity")
 Command = tuple[str, object]
 
 

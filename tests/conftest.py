@@ -16,6 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 # Settings, run files and caches go where platformdirs and Qt look for them; not into the home of whoever tests.
 _home = tempfile.TemporaryDirectory(prefix="pinnscope-test-")
+os.environ["PINNSCOPE_CACHE"] = str(Path(_home.name, "cache"))
 for _variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
     _folder = Path(_home.name, _variable.lower())
     _folder.mkdir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -59,12 +61,13 @@ class FieldsDiagnostic:
         )
 
     def relative_l2(self, trainer: Trainer) -> dict[str, float]:
-        """||prediction - known||_2 / ||known||_2 over the flattened grid, for every field that is known."""
+        """||prediction - known||_2 / ||known||_2 over the flattened grid, for each field known not to be zero."""
         if not self.known:
             return {}
         prediction, _ = self._evaluate(trainer.theta, with_residuals=False)
-        return {name: float(np.linalg.norm(prediction[name] - known) / np.linalg.norm(known))
-                for name, known in self.known.items()}
+        sizes = {name: float(np.linalg.norm(known)) for name, known in self.known.items()}
+        return {name: float(np.linalg.norm(prediction[name] - self.known[name])) / size
+                for name, size in sizes.items() if size > 0}
 
     def _evaluate(self, theta: Tensor, *, with_residuals: bool) -> tuple[dict[str, Array], dict[str, Array]]:
         o = self.objective
@@ -102,11 +105,11 @@ def read_reference(path: Path, problem: Problem) -> tuple[tuple[Array, ...], dic
     Raises ProblemError with a sentence that names the file and the array.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: np.asarray(file[key], dtype=np.float64) for key in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            data = {key: np.asarray(archive[key], dtype=np.float64) for key in archive.files}
     except FileNotFoundError:
         raise ProblemError(f"there is no reference file {path}", "reference") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise ProblemError(f"{path} is no readable .npz file of numbers: {error}", "reference") from None
     if len(problem.inputs) > 2:
         raise ProblemError("a reference is read for one or two inputs", "reference")

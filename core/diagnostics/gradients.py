@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.frames import Array, GradientsFrame, frozen
+from core.frames import Array, Frame, GradientsFrame, frozen
 from core.trainer import Trainer
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -20,6 +20,14 @@ class SymlogGrid:
     threshold: float
     decades: float  # beyond the threshold, on either side
     bins: int = 240
+
+    @classmethod
+    def of(cls, frame: Frame) -> SymlogGrid:
+        """The grid of a frame's histograms. Raises ValueError for a frame of another kind."""
+        if not isinstance(frame, GradientsFrame):
+            raise ValueError(f"a frame of kind '{frame.kind}' has no histograms of gradients")
+        top = float(frame.edges[-1]) / frame.linear_threshold
+        return cls(frame.linear_threshold, round(math.log10(1 + top), 9), len(frame.edges) - 1)
 
     def coordinate(self, values: Array) -> Array:
         """Where a value lies on the axis, in decades."""
@@ -34,7 +42,7 @@ class SymlogGrid:
         return out
 
     def counts(self, values: Array) -> Array:
-        """[bins] uint32; what lies outside is counted in the outermost bins. NaN is not counted."""
+        """[bins] uint32; what lies outside is counted in the outermost bins. NaN and infinity are not counted."""
         finite = values[np.isfinite(values)]
         place = (self.coordinate(finite) + self.decades) * (self.bins / (2 * self.decades))
         index = np.clip(place.astype(np.int64), 0, self.bins - 1)

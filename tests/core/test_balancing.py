@@ -82,3 +82,12 @@ def test_interval_counts_from_the_first_step() -> None:
 def test_an_unknown_rule_gets_a_sentence() -> None:
     with pytest.raises(ValueError, match="no balancing rule 'anealing'"):
         Balancing("anealing")
+
+
+@pytest.mark.parametrize("rule", ["annealing-siam", "annealing-arxiv", "annealing-cavity"])
+def test_a_term_that_is_switched_off_stays_off(gradients: torch.Tensor, rule: str) -> None:
+    """The weighted mean of its gradient is zero, so the ratio alone would give it all the weight there is."""
+    weights = torch.tensor([1.0, 0.0, 3.0], dtype=torch.float64)
+    new, _ = Balancing(rule).update(weights, gradients, KERNELS, RESIDUAL)
+    assert new[1] == 0
+    assert new[2] != 3

@@ -129,3 +129,26 @@ def test_a_missing_or_foreign_reference_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("not an archive")
     with pytest.raises(ProblemError, match="no readable"):
         read_reference(tmp_path / "text.npz", PROBLEM)
+
+
+def test_archives_that_are_something_else_get_a_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.arange(3.0))
+    np.savez_compressed(tmp_path / "whole.npz", t=np.arange(4.0), x=np.arange(5.0), u=np.zeros((4, 5)))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for content in ((tmp_path / "array.npy").read_bytes(), whole[: len(whole) // 2], b""):
+        (tmp_path / "r.npz").write_bytes(content)
+        with pytest.raises(ProblemError, match=r"r\.npz is no readable \.npz file"):
+            read_reference(tmp_path / "r.npz", PROBLEM)
+
+
+def test_a_field_that_is_zero_has_no_relative_error() -> None:
+    e = load("helmholtz-m1").with_changes({"problem.exact": {"u": "0*x"}, "diagnostics.grid": 5})
+    t = build_trainer(e)
+    assert build_fields(e, t).relative_l2(t) == {}
+
+
+def test_the_grid_of_a_frame_is_the_one_that_made_it(trainer: Trainer) -> None:
+    diagnostic = GradientsDiagnostic(SymlogGrid(3e-5, 9.0, 100))
+    assert SymlogGrid.of(diagnostic.observe(trainer)) == diagnostic.grid
+    with pytest.raises(ValueError, match="no histograms"):
+        SymlogGrid.of(build_fields(load("helmholtz-m2"), trainer).observe(trainer))

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from core.compiled import compile_packages, compiler, load_packages
-from core.engine import EagerEngine
+from core.engine import EagerEngine, StepResult
 from core.optimizers import Adam, Decay
-from core.trainer import NotFinite, Trainer
+from core.trainer import NotFinite, State, Trainer
 from studio.build import build_trainer
 from studio.compiling import Compilation, CompileError
 from studio.experiment import Experiment
@@ -134,6 +134,71 @@ def test_a_loss_that_turns_nan_keeps_the_last_good_state() -> None:
     assert torch.isfinite(trainer.theta).all()
     trainer.set_learning_rate(1e-4)
     trainer.step()
+
+
+def test_a_snapshot_is_one_to_go_on_from() -> None:
+    """Losses of a step can be finite and its gradient not; only the next step's losses show it."""
+    trainer = build_trainer(small())
+    for _ in range(3):
+        trainer.step()
+    trainer.theta = torch.full_like(trainer.theta, torch.nan)
+    state = trainer.state()
+    assert all(torch.isfinite(state.tensors[name]).all() for name in ("theta", "m", "v", "weights"))
+    again = build_trainer(small())
+    again.load(state)
+    again.step()
+
+
+def test_a_state_with_something_missing_is_refused() -> None:
+    trainer = build_trainer(small())
+    state = trainer.state()
+    for name in ("targets", "generator"):
+        tensors = {key: tensor for key, tensor in state.tensors.items() if key != name}
+        with pytest.raises(ValueError, match=f"not complete: it has no {name}"):
+            trainer.load(State(tensors, state.numbers))
+
+
+def test_losses_too_large_to_add_up_are_no_nan() -> None:
+    """Each is finite, their plain sum is not."""
+    trainer = build_trainer(small(training__precision="float64"))
+
+    class Huge:
+        name = "eager"
+
+        def step(self, theta: torch.Tensor, m: torch.Tensor, v: torch.Tensor, *_: object) -> StepResult:
+            return theta, m, v, torch.full((2,), 1.5e308, dtype=torch.float64)
+
+        term_gradients = trainer.engine.term_gradients
+
+    trainer.engine = Huge()
+    assert trainer.step() == [1.5e308, 1.5e308]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_learning_rate_that_decays_to_nothing_ends_in_no_step(precision: str) -> None:
+    """0.1^(k / 1) is 0 in float32 after 46 steps, in float64 after 324; parameters without gradient stay too."""
+    trainer = build_trainer(small("helmholtz-m1", training__precision=precision, optimizer__decay_rate=0.1,
+                                  optimizer__decay_steps=1))
+    for _ in range(40):
+        trainer.step()
+    at_rest = trainer.theta
+    trainer.v = trainer.v.clone()
+    trainer.v[:5], trainer.m = 0, trainer.m.clone()
+    trainer.m[:5] = 0
+    for trainer.iteration in (60, 400):
+        trainer.step()
+    torch.testing.assert_close(trainer.theta, at_rest, rtol=0, atol=1e-20)
+
+
+def test_a_term_that_does_not_depend_on_the_network_has_no_gradient() -> None:
+    trainer = build_trainer(small(problem__conditions=[
+        {"name": "positive", "equation": "heaviside(u) = 1", "on": "x = -1", "term": "sign", "points": 8},
+        {"name": "edges", "equation": "u", "points": 8}]))
+    trainer.step()
+    _, gradients = trainer.term_gradients()
+    norms = dict(zip(trainer.terms, gradients.norm(dim=1).tolist(), strict=True))
+    assert norms["sign"] == 0
+    assert norms["residual"] > 0 and norms["boundary"] > 0
 
 
 def test_live_changes_are_checked() -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 
+from core.activations import ACTIVATIONS
+from core.balancing import Balancing
+from core.choices import RULES, Activation
 from core.problem import Problem
-from studio.build import build_trainer, check_exact
+from studio import experiment as experiment_module
+from studio.build import build_fields, build_trainer, check_exact
 from studio.experiment import Experiment, ExperimentError, load_experiment
 from studio.gallery import DEFAULT, describe, load, merge, names
 
@@ -46,7 +52,13 @@ def test_the_default_compares_fixed_with_annealed_weights() -> None:
 
 @pytest.mark.parametrize(("change", "path", "sentence"), [
     ({"network.hidden": [0]}, "network.hidden", "width 0"),
-    ({"network.hidden": []}, "network.hidden", "at least 1"),
+    ({"network.hidden": []}, "network.hidden", "there is nothing here; at least 1 is needed"),
+    ({"network.hidden": "fifty"}, "network.hidden", "'fifty' is not a list"),
+    ({"network": 3}, "network", "3 is not a table"),
+    ({"training.steps": 1.5}, "training.steps", "1.5 is not a whole number"),
+    ({"problem.name": ""}, "problem.name", "this is empty"),
+    ({"name": "a b"}, "name", "is no name; a name is letters"),
+    ({"network.kind": "gated", "network.hidden": [8, 9]}, "network.hidden", "all hidden widths must be equal"),
     ({"network.width": 5}, "network.width", "not known"),
     ({"optimizer.learning_rate": -1}, "optimizer.learning_rate", "more than 0"),
     ({"optimizer.learning_rate": float("nan")}, "optimizer.learning_rate", "not a finite number"),
@@ -67,6 +79,13 @@ def test_what_is_wrong_gets_its_place_and_a_sentence(change: dict[str, object], 
         load("helmholtz-m1").with_changes(change)
     assert caught.value.problems[0][0] == path
     assert sentence in caught.value.problems[0][1]
+
+
+def test_what_only_follows_from_another_fault_is_not_said() -> None:
+    residual = {"name": "e", "equation": "u_xx + u_yy", "points": -1}
+    with pytest.raises(ExperimentError) as caught:
+        load("helmholtz-m1").with_changes({"problem.residuals": [residual]})
+    assert [path for path, _ in caught.value.problems] == ["problem.residuals.0.points"]
 
 
 def test_several_faults_are_all_named() -> None:
@@ -96,3 +115,54 @@ def test_an_unknown_gallery_name_gets_a_suggestion() -> None:
 def test_merging_tables() -> None:
     assert merge({"a": {"b": 1, "c": [1, 2]}, "d": 3}, {"a": {"c": [4]}, "e": 5}) == {
         "a": {"b": 1, "c": [4]}, "d": 3, "e": 5}
+
+
+def write_experiment(folder: Path, reference: str) -> Path:
+    """An experiment's file that names a reference solution."""
+    path = folder / "mine.toml"
+    path.write_text(f"""
+name = "mine"
+[problem]
+name = "line"
+fields = ["u"]
+domain = {{ x = [0.0, 1.0] }}
+residuals = [{{ name = "line", equation = "u_xx" }}]
+reference = "{reference}"
+""", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_reference_lies_beside_the_experiment_s_file(absolute: bool, tmp_path: Path) -> None:
+    x = np.linspace(0, 1, 7)
+    np.savez(tmp_path / "mine.npz", x=x, u=2 * x)
+    experiment = load_experiment(write_experiment(tmp_path, str(tmp_path / "mine.npz") if absolute else "mine.npz"))
+    assert Experiment.from_toml(experiment.to_toml()) == experiment, "a run file finds it too"
+    trainer = build_trainer(experiment)
+    frame = build_fields(experiment, trainer).observe(trainer)
+    assert np.array_equal(frame.exact["u"], 2 * x)
+
+
+def test_a_reference_of_the_program_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "known.npz").write_bytes(b"")
+    monkeypatch.setattr(experiment_module, "REFERENCES", tmp_path / "ours")
+    assert load_experiment(write_experiment(tmp_path, "known.npz")).problem.reference == "known.npz"
+
+
+def test_a_reference_that_is_nowhere_is_an_error_at_its_place(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"there is no file .*none\.npz") as caught:
+        load_experiment(write_experiment(tmp_path, "none.npz"))
+    assert caught.value.problems[0][0] == "problem.reference"
+
+
+def test_the_choices_are_those_that_are_computed() -> None:
+    assert get_args(Activation) == tuple(ACTIVATIONS)
+    for rule in RULES:
+        assert Balancing(rule).rule == rule
+
+
+def test_two_equations_of_one_name_are_refused() -> None:
+    with pytest.raises(ExperimentError, match="an equation 'a' already") as caught:
+        load("helmholtz-m1").with_changes({"problem.residuals": [{"name": "a", "equation": "u_xx"}] * 2})
+    assert caught.value.problems[0][0] == "problem.residuals.1.name"

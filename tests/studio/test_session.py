@@ -201,9 +201,7 @@ def test_resuming_from_a_run_file_is_never_having_stopped(session: MakeSession) 
     first = session(small())
     for _ in range(3):
         first.step_once()
-    deadline = time.monotonic() + 20
-    while first.take().status.step < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert Collected(first, RunState.PAUSED).status.step == 3, "three times one step are three steps"
     first.stop()
     Collected(first, RunState.STOPPED)
     first.close()
@@ -225,10 +223,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert s.close()
 
 
-def test_a_network_that_cannot_be_is_refused_with_its_sentence(session: MakeSession) -> None:
-    s = session(small(network__kind="gated", network__hidden=[8, 9]))
+def test_what_cannot_be_built_is_refused_with_its_sentence(session: MakeSession, tmp_path: Path) -> None:
+    (tmp_path / "mine.npz").write_bytes(b"PK, but no archive")
+    s = session(small(problem__reference=str(tmp_path / "mine.npz")))
     s.start()
-    assert "equal" in Collected(s, RunState.FAILED).status.message
+    got = Collected(s, RunState.FAILED)
+    assert "mine.npz is no readable .npz file" in got.status.message
+    assert [e.kind for e in got.events] == ["refused"]
 
 
 def test_a_killed_training_process_is_noticed(session: MakeSession) -> None:

@@ -1,0 +1,193 @@
+"""Compilations: who makes a package, who waits, and that nothing is left behind. A script stands for the compiler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.compiled import GRADIENTS, STEP
+from studio import compiling
+from studio.compiling import Compilation, CompileError, load_engine, package_folder, ready
+from studio.experiment import Experiment
+from tests.studio.samples import POISSON
+
+MAKES = "import pathlib, sys; pathlib.Path(sys.argv[2], 'package').mkdir()"
+SLOW = "import time; time.sleep(60)"
+Script = Callable[[str], None]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    monkeypatch.setenv("PINNSCOPE_CACHE", str(tmp_path))
+    monkeypatch.setattr("core.compiled.compiler", lambda: "c++")
+    return Experiment.from_toml(POISSON).lanes()[0]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Sets what is run instead of the compilation, with its two arguments."""
+    chosen = [MAKES]
+
+    def begin(command: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", chosen[0], *command[3:]], **more)
+
+    monkeypatch.setattr(compiling, "subprocess", SimpleNamespace(Popen=begin, DEVNULL=subprocess.DEVNULL))
+
+    def choose(text: str) -> None:
+        chosen[0] = text
+
+    return choose
+
+
+def left(experiment: Experiment) -> list[str]:
+    """What is in the cache besides this experiment's package."""
+    folder = package_folder(experiment)
+    return [path.name for path in folder.parent.iterdir() if path != folder] if folder.parent.exists() else []
+
+
+def test_a_package_is_made_and_nothing_else_stays(experiment: Experiment, script: Script) -> None:
+    Compilation(experiment).wait()
+    assert ready(experiment)
+    assert left(experiment) == []
+
+
+def test_the_second_waits_and_takes_over_when_the_first_is_cancelled(experiment: Experiment, script: Script) -> None:
+    script(SLOW)
+    first, second = Compilation(experiment), Compilation(experiment)
+    assert not second.poll()
+    assert second._process is None, "the first one is at it"
+    second.cancel()  # its window is closed; the first must not notice
+    assert first._process is not None and first._process.poll() is None
+    first.cancel()
+    script(MAKES)
+    second.wait()
+    assert ready(experiment)
+    assert left(experiment) == []
+
+
+def test_who_waits_gets_what_the_other_made(experiment: Experiment, script: Script) -> None:
+    first, second = Compilation(experiment), Compilation(experiment)
+    first.wait()
+    assert second.poll()
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("raise SystemExit('no space left')", "the step could not be compiled: no space left"),
+    ("raise SystemExit(3)", "the step could not be compiled: exit code 3"),
+    ("pass", "could not be kept in .*: No such file"),
+])
+def test_a_failure_is_one_sentence_and_leaves_nothing(experiment: Experiment, script: Script, text: str,
+                                                     sentence: str) -> None:
+    script(text)
+    with pytest.raises(CompileError, match=sentence):
+        Compilation(experiment).wait()
+    assert left(experiment) == []
+
+
+def test_a_full_disk_leaves_no_claim(experiment: Experiment, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(CompileError, match=r"nothing can be written into .*compiled: No space left on device"):
+            Compilation(experiment)
+    assert left(experiment) == []
+    Compilation(experiment).wait()
+
+
+def test_one_that_takes_too_long_is_given_up(experiment: Experiment, script: Script,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    script(SLOW)
+    compilation = Compilation(experiment)
+    monkeypatch.setattr(compiling, "LONGEST", 0.0)
+    with pytest.raises(CompileError, match="given up"):
+        compilation.wait()
+    assert left(experiment) == []
+
+
+def test_what_a_killed_program_left_is_removed_and_what_is_being_made_is_not(experiment: Experiment,
+                                                                            script: Script) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    for name, owner in (("dead", ended.stdout.decode()), ("alive", str(os.getpid()))):
+        work = package_folder(experiment).with_name(f"{name}{compiling.MAKING}")
+        work.mkdir(parents=True)
+        (work / "owner").write_text(owner)
+    Compilation(experiment).wait()
+    assert left(experiment) == [f"alive{compiling.MAKING}"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no process groups")
+def test_cancelling_ends_the_compiler_too(experiment: Experiment, script: Script, tmp_path: Path) -> None:
+    script(f"import pathlib, subprocess, sys\np = subprocess.Popen([sys.executable, '-c', {SLOW!r}])\n"
+           f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(p.pid))\np.wait()")
+    compilation = Compilation(experiment)
+    compiler = written(tmp_path / "pid")
+    compilation.cancel()
+    assert gone(compiler)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process keeps its dead parent's number there")
+def test_a_compilation_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    child = ("import os, pathlib, threading, time\nfrom studio.compiling import _end_with_parent\nos.setpgrp()\n"
+             f"threading.Thread(target=_end_with_parent, daemon=True).start()\ntime.sleep(0.5)\n"
+             f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
+    parent = subprocess.Popen([sys.executable, "-c", f"import subprocess, sys\n"
+                               f"subprocess.run([sys.executable, '-c', {child!r}])"], cwd=compiling.ROOT)
+    compilation = written(tmp_path / "pid")
+    parent.kill()
+    parent.wait()
+    assert gone(compilation)
+
+
+def test_a_damaged_package_is_one_sentence_and_removed(experiment: Experiment) -> None:
+    folder = package_folder(experiment)
+    folder.mkdir(parents=True)
+    for name in (STEP, GRADIENTS):
+        (folder / name).write_bytes(b"no archive")
+    with pytest.raises(CompileError, match="the compiled step could not be loaded"):
+        load_engine(experiment)
+    assert not ready(experiment)
+
+
+def test_looking_for_the_compiler_loads_no_compiler_of_torch_s(tmp_path: Path) -> None:
+    """It is asked for between two steps, where seconds of importing would be seen."""
+    mine = tmp_path / "mycc"
+    mine.write_text("#!/bin/sh\n")
+    mine.chmod(0o755)
+    code = ("import sys\nfrom core.compiled import compiler\nprint(compiler())\n"
+            "assert 'torch._inductor.cpp_builder' not in sys.modules")
+    found = subprocess.run([sys.executable, "-c", code], cwd=compiling.ROOT, env={**os.environ, "CXX": str(mine)},
+                           capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(mine)
+    found = subprocess.run([sys.executable, "-c", code], cwd=compiling.ROOT, env={**os.environ, "CXX": "no-such-c++"},
+                           capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "None"
+
+
+def written(path: Path) -> int:
+    deadline = time.monotonic() + 30
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+def gone(process: int) -> bool:
+    """Whether it ends within some seconds; one that nobody has waited for yet has ended too."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+            stat = Path(f"/proc/{process}/stat")
+            if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.05)
+    return False

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pinnscope")
 
+TITLE_BAR = 40  # pixels that a title bar takes at most
+
 _crash_file: IO[str] | None = None  # faulthandler writes into it; it must stay open
 
 
@@ -59,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     catch_exceptions(window)
     app.aboutToQuit.connect(window.control.close_now)
     signal.signal(signal.SIGINT, lambda *_: window.close())
+    fit_to_screen(window)
     window.show()
     _open(window, names[0] if names else "")
     code = app.exec()
@@ -80,6 +83,15 @@ def make_application() -> QApplication:
     app.setApplicationName("pinnscope")
     app.setApplicationDisplayName("PINNscope")
     return app
+
+
+def fit_to_screen(window: MainWindow) -> None:
+    """A window that opens for the first time is no larger than its screen has room for, title bar included."""
+    room = window.screen().availableSize()
+    width, height = min(window.width(), room.width()), min(window.height(), room.height() - TITLE_BAR)
+    if not window.settings.geometry and (width, height) != (window.width(), window.height()):
+        window.resize(width, height)
+        window.docks.reset()  # what can be shown side by side depends on the size
 
 
 def _open(window: MainWindow, name: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from studio.experiment import Experiment
-from studio.messages import ENDED, RunState, Status, Update
+from studio.messages import ENDED, Event, RunState, Status, Update
 from studio.runfile import load_run
 
 
@@ -38,6 +39,12 @@ def replay(path: Path) -> Replay:
         steps_per_second=run.step / run.seconds if run.seconds > 0 else 0.0, relative_l2=errors,
         losses=last.losses if last else {}, weights=last.weights if last else {},
         learning_rate=last.learning_rate if last else run.experiment.optimizer.learning_rate,
-        balancing=run.experiment.balancing.rule,
+        balancing=run.experiment.balancing.rule, engine=_engine(run.events),
     )
     return Replay(path, run.experiment, Update(status=status, scalars=run.scalars, frames=frames, events=run.events))
+
+
+def _engine(events: Sequence[Event]) -> str:
+    """The engine that made the last steps, as the journal tells it."""
+    told = next((event.text for event in reversed(events) if event.kind in ("engine", "start")), "")
+    return "compiled" if "compiled" in told else "eager"

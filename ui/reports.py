@@ -40,24 +40,25 @@ class Reports(QObject):
 
     def welcome(self) -> None:
         """Before the start: how to begin, and what to look at."""
-        self._failed.clear()
-        self._errors.clear()
-        banner = self._window.banner
-        for key in ("failed", "look", "refused", "disk", *(key for key in self._nan_keys())):
-            banner.take_back(key)
+        self._forget_the_last()
         experiment = self._window.documents.experiment
         if experiment is not None:
-            banner.say(Notice("look", HINT, f"Press Start (space bar). {experiment.look}".strip()))
+            self._window.banner.say(Notice("look", HINT, f"Press Start (space bar). {experiment.look}".strip()))
 
     def started(self) -> None:
         """The run begins. What to look at stands on the gradient wall; here only where that is not in sight."""
-        self._failed.clear()
-        self._errors.clear()
+        self._forget_the_last()
         experiment = self._window.form.experiment
-        self._window.banner.take_back("look")
         in_sight = any(panel.id == "gradients" and panel.isVisible() for panel in self._window.panels)
         if experiment is not None and experiment.look and self._window.control.sessions and not in_sight:
             self._window.banner.say(Notice("look", HINT, experiment.look))
+
+    def _forget_the_last(self) -> None:
+        """What was said of the last run is said of no other."""
+        self._failed.clear()
+        self._errors.clear()
+        for key in ("look", "refused", "disk", *self._lane_keys()):
+            self._window.banner.take_back(key)
 
     # -- what happens ------------------------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class Reports(QObject):
         control = self._window.control
         self._window.banner.say(Notice(
             f"nan {lane}", DANGER,
-            f"{label} is paused at step {event.step:,}: {_sentence(event.text)} The last good state is kept.",
+            f"{label} is paused at step {event.step:,}: {_sentence(event.text)}",
             (("Go on with half the learning rate", lambda: control.recover(lane)),
              ("Stop", lambda: control.stop_lane(lane)))))
 
@@ -95,7 +96,7 @@ class Reports(QObject):
             if status.state is not RunState.PAUSED:
                 self._window.banner.take_back(f"nan {lane}")
 
-    def _nan_keys(self) -> list[str]:
+    def _lane_keys(self) -> list[str]:
         return [f"{word} {lane}" for word in ("nan", "failed") for lane in range(len(self._window.control.lanes))]
 
     def refused(self, sentence: str) -> None:

@@ -90,7 +90,7 @@ LIGHT = Theme(
     terms=_LIGHT_TERMS,
     tints=tuple(mix(color, "#ffffff", 0.22) for color in _LIGHT_TERMS),
     sequential="viridis",
-    error="CET-L19",
+    error="CET-L17",
     diverging="CET-D1",
 )
 

@@ -139,7 +139,7 @@ def test_a_change_is_marked_and_can_be_set_back(form: ExperimentForm, qtbot: QtB
 
 @pytest.mark.parametrize(("path", "text", "says"), [
     ("optimizer.learning_rate", "-1e-3", "must be more than 0"), ("network.hidden", "50, 0, 50", "width 0"),
-    ("network.hidden", "fifty", "no whole number"), ("training.steps", "", "missing"), ("name", "a b", "pattern"),
+    ("network.hidden", "fifty", "no whole number"), ("training.steps", "", "missing"), ("name", "a b", "is no name"),
     ("problem.domain", "x = 1, -1\ny = -1, 1", "x"), ("balancing.weights", "edge = 10", "no loss term"),
     ("problem.residuals.0.points", "0", "at least 1"), ("problem.fields", "", "at least 1"),
     ("problem.definitions", "q = sinn(x)", "sinn"),

@@ -183,3 +183,13 @@ def test_every_control_has_a_name_and_a_tip(kind: type[Panel], qtbot: QtBot) -> 
             if not widget.objectName().startswith("qt_"):
                 text = widget.text() if isinstance(widget, QAbstractButton) else ""
                 assert (text or widget.accessibleName()) and widget.toolTip(), widget
+
+
+def test_a_picture_of_the_equations_has_all_of_them_and_no_scroll_bar(qtbot: QtBot, tmp_path: Path) -> None:
+    panel = make(EquationPanel, qtbot)
+    panel.resize(400, 150)
+    panel.save_png(tmp_path / "a.png")
+    image = QImage(str(tmp_path / "a.png"))
+    assert isinstance(panel, EquationPanel)
+    assert panel.sheet.minimumHeight() > panel.figure.height(), "there is more than is in sight"
+    assert image.height() >= 2 * panel.sheet.minimumHeight()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from core.frames import ScalarsFrame
@@ -184,6 +184,25 @@ def test_controls_follow_the_run_without_an_echo(qtbot: QtBot) -> None:
     panel.receive(0, Update(status=samples.status(RunState.FINISHED)))
     draw(panel)
     assert not controls.rule.isEnabled()
+
+
+def test_before_the_trainer_is_there_the_controls_show_the_experiment(qtbot: QtBot) -> None:
+    panel = make(WeightsPanel, qtbot)
+    panel.begin([samples.lanes(2)[1]])
+    (controls,) = panel.controls.values()
+    assert controls.rule.currentData() == "annealing-siam"
+    panel.receive(1, Update(status=samples.status(RunState.PREPARING, step=0)))
+    draw(panel)
+    assert controls.rule.currentData() == "annealing-siam"
+
+
+def test_a_long_name_does_not_widen_the_window(qtbot: QtBot) -> None:
+    panel = make(WeightsPanel, qtbot)
+    wide = panel.minimumSizeHint().width()
+    panel.begin([samples.Lane(0, "M" * 300, samples.experiment("M" * 300))])
+    assert panel.minimumSizeHint().width() < wide + 200
+    (label, *_) = [one for one in panel.findChildren(QLabel) if one.toolTip() == "M" * 300]
+    assert label.text().endswith("…")
 
 
 def test_what_a_person_just_set_does_not_jump_back(qtbot: QtBot) -> None:

@@ -158,6 +158,18 @@ def test_the_levels_hold_still(qtbot: QtBot) -> None:
     assert len(seen) <= 2
 
 
+def test_a_run_that_stands_still_has_the_levels_of_its_last_frame(qtbot: QtBot) -> None:
+    panel, fresh = make(FieldsPanel, qtbot, 1), make(FieldsPanel, qtbot, 1)
+    last = samples.fields_frame(0, 1000)
+    wild = replace(last, step=900, prediction={name: 9 * u for name, u in last.prediction.items()})
+    for frame, state in ((wild, RunState.RUNNING), (last, RunState.RUNNING), (last, RunState.FINISHED)):
+        panel.receive(0, Update(status=samples.status(state), frames={"fields": frame}))
+        draw(panel)
+    fresh.receive(0, Update(status=samples.status(RunState.FINISHED), frames={"fields": last}))
+    draw(fresh)
+    assert [one.levels for one in panel.grid.columns] == [one.levels for one in fresh.grid.columns]
+
+
 def test_the_mouse_reads_the_value_at_the_point(qtbot: QtBot) -> None:
     """u = x + 10 y on [0, 1] x [0, 2]: asymmetric, so that a transposed or turned field is found out."""
     panel = make(FieldsPanel, qtbot, 1, size=(900, 400))

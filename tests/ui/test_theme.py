@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 from PySide6.QtGui import QColor, QFontMetricsF, QPalette
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from ui import theme as themes
+from ui.plots.maps import lookup
 from ui.theme import DARK, LIGHT, Theme
 
 
@@ -70,3 +72,16 @@ def test_the_bundled_font_is_used_and_has_the_letters_of_the_axes(qapp: QApplica
 def test_lanes_differ_by_line_style() -> None:
     assert themes.lane_style(0) != themes.lane_style(1)
     assert themes.mix("#ffffff", "#000000", 0.5) in ("#808080", "#7f7f7f")
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_an_error_is_told_by_its_lightness_alone(theme: Theme) -> None:
+    """Sequential for every eye: lightness goes one way, in steps of the same size; no error is the light theme's
+    own surface."""
+    colors = [QColor(int(pixel) & 0xFFFFFF) for pixel in lookup(theme.error)]
+    part = np.array([luminance(color.name()) for color in colors])
+    light = np.where(part > 0.008856, 116 * np.cbrt(part) - 16, 903.3 * part)  # CIE L*
+    steps = np.diff(light[::16]) * (1 if theme.dark else -1)
+    assert steps.min() > 0.35 * steps.max() and abs(light[-1] - light[0]) > 60
+    if not theme.dark:
+        assert colors[0] == QColor(theme.surface)

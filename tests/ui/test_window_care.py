@@ -12,6 +12,8 @@ from pytestqt.qtbot import QtBot
 from studio import gallery
 from studio.messages import Event, RunState
 from tests.ui.fake_studio import Studio, opened_studio, wait
+from ui.app import fit_to_screen
+from ui.settings import pack
 
 
 @pytest.fixture
@@ -43,6 +45,37 @@ def test_a_nan_names_the_term_and_offers_half_the_learning_rate(studio: Studio) 
     studio.tick()
     studio.press("Stop")
     assert session.calls[-1] == "stop" and studio.sessions[0].status.state is RunState.RUNNING
+
+
+def test_a_message_is_drawn_inside_its_strip(studio: Studio, qtbot: QtBot) -> None:
+    studio.window.show()
+    banner = studio.window.banner
+    wait(qtbot, banner.isVisible)
+    for part in (banner.icon, banner.text, banner.close_button):
+        assert banner.rect().contains(part.geometry()), f"{part} at {part.geometry()} is not in {banner.rect()}"
+
+
+def test_what_failed_is_not_said_of_the_next_run(studio: Studio, qtbot: QtBot) -> None:
+    studio.run()
+    studio.sessions[0].put(RunState.FAILED, "the training process ended unexpectedly")
+    studio.sessions[1].put(RunState.STOPPED)
+    studio.tick()
+    assert "has failed" in studio.said
+    studio.run()
+    wait(qtbot, lambda: len(studio.sessions) == 4)
+    assert "has failed" not in studio.said
+
+
+def test_a_first_window_is_not_larger_than_its_screen(studio: Studio) -> None:
+    room = studio.window.screen().availableSize()
+    assert studio.window.height() > room.height(), "the offscreen platform has a small screen"
+    fit_to_screen(studio.window)
+    assert studio.window.height() < room.height() and studio.window.width() <= max(
+        room.width(), studio.window.minimumSizeHint().width())
+    studio.window.settings.geometry = pack(b"as it was the last time")
+    studio.window.resize(1600, 1000)
+    fit_to_screen(studio.window)
+    assert studio.window.height() == 1000, "a place that is remembered is not touched"
 
 
 def test_a_failure_is_a_sentence_with_details(studio: Studio) -> None:

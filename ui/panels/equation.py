@@ -174,6 +174,11 @@ class EquationPanel(Panel):
             if self._loading.is_alive():
                 self._loading.join()
 
+    def picture(self) -> QWidget:
+        self.sheet.fit()
+        self.sheet.resize(self.sheet.width(), max(self.sheet.height(), self.sheet.minimumHeight()))
+        return self.sheet
+
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
         self.sheet.theme = theme

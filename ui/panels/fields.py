@@ -143,9 +143,9 @@ class FieldsPanel(Panel):
 
     def _forget_levels(self) -> None:
         keys = [lane.index for lane in self.lanes]
-        self._value_levels = {-1: SlowRange(0.1)}
-        self._error_levels = {key: SlowLimit() for key in (-1, *keys)}
-        self._residual_levels = {key: SlowLimit() for key in (-1, *keys)}
+        self._value_levels = {-1: SlowRange(0.1, patience=5)}
+        self._error_levels = {key: SlowLimit(patience=3) for key in (-1, *keys)}
+        self._residual_levels = {key: SlowLimit(patience=3) for key in (-1, *keys)}
 
     def _update_levels(self, rows: list[Row]) -> bool:
         """Widen or narrow the levels; True where any moved. Prediction and exact solution always share theirs."""
@@ -221,6 +221,9 @@ class FieldsPanel(Panel):
             self.draw()
 
     def set_quality(self, *, fine: bool) -> None:
+        """A picture that stands still has levels of its own, not those that the run has left behind."""
+        if fine:
+            self._forget_levels()
         self.grid.fine = fine
         self.grid.update()
 

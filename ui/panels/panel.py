@@ -125,13 +125,14 @@ class Panel(QWidget):
     def save_png(self, path: Path | str, width: int = 0, height: int = 0) -> None:
         """Save the picture in `width` x `height` pixels (0: twice its size on the screen). Raises OSError."""
         self._before_saving()
-        size = QSize(width or 2 * self.figure.width(), height or 2 * self.figure.height())
-        render_png(self.figure, Path(path), size, self.theme.surface)
+        picture = self.picture()
+        size = QSize(width or 2 * picture.width(), height or 2 * picture.height())
+        render_png(picture, Path(path), size, self.theme.surface)
 
     def save_svg(self, path: Path | str) -> None:
         """Save the picture as SVG, in its size on the screen. Raises OSError."""
         self._before_saving()
-        render_svg(self.figure, Path(path), self.theme.surface, self.title)
+        render_svg(self.picture(), Path(path), self.theme.surface, self.title)
 
     def save_csv(self, path: Path | str) -> None:
         """Save the numbers of the picture, one header line first. Raises OSError."""
@@ -140,6 +141,10 @@ class Panel(QWidget):
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows(rows)
+
+    def picture(self) -> QWidget:
+        """What a saved picture shows: all that there is, also what has to be scrolled to on the screen."""
+        return self.figure
 
     def _before_saving(self) -> None:
         """A panel that was never visible has not been drawn yet."""

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.frames import ScalarsFrame
-from studio.messages import ENDED, Status, Update
+from studio.messages import ENDED, RunState, Status, Update
 from ui.panels.curves import CurvePanel
 from ui.panels.panel import Lane, loss_terms
 from ui.theme import font
@@ -34,6 +34,7 @@ RULES = (
     ("annealing-arxiv", "annealing (arXiv)", "As in the first version of the paper: unweighted mean."),
     ("annealing-cavity", "annealing (cavity)", "The ratio layer by layer, then the largest."),
 )
+LONGEST_NAME = 140  # pixels
 HOLD = 1.5  # seconds that a control keeps what a person chose, until the run has answered
 
 
@@ -128,12 +129,12 @@ class WeightsPanel(CurvePanel):
         free = [term for term in terms if term not in residual]
         row = 0
         for lane in self.lanes:
-            grid.addWidget(QLabel(lane.label, self._box), row, 0)
+            grid.addWidget(_name(lane.label, self._box), row, 0)
             controls = Controls(self._rule_box(lane))
             grid.addWidget(controls.rule, row, 1)
             for index, term in enumerate(free):
                 at = row + index // 2
-                name = QLabel(term, self._box)
+                name = _name(term, self._box)
                 box = self._weight_box(lane, term)
                 name.setBuddy(box)
                 grid.addWidget(name, at, 2 + 2 * (index % 2))
@@ -212,8 +213,8 @@ class WeightsPanel(CurvePanel):
         now = time.monotonic()
         for lane, controls in self.controls.items():
             status = self._status.get(lane)
-            if status is None:
-                continue
+            if status is None or status.state in (RunState.READY, RunState.PREPARING):
+                continue  # what it says of balancing and weights is not from a trainer yet
             if now - controls.touched < HOLD:
                 self.pending = True
                 continue
@@ -235,3 +236,14 @@ class WeightsPanel(CurvePanel):
             ):
                 with QSignalBlocker(box):
                     box.setValue(value)
+
+
+def _name(text: str, parent: QWidget) -> QLabel:
+    """A label that does not make the window wider than its screen, however long the name is; all of it in its tip."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    short = label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, LONGEST_NAME)
+    label.setText(short)
+    if short != text:
+        label.setToolTip(text)
+    return label

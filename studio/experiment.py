@@ -160,9 +160,9 @@ class TrainingSpec(Model):
 
 class DiagnosticsSpec(Model):
     scalars_every: int = tip("Steps between two points of the loss and weight curves.", 10, unit="steps", ge=1)
-    error_every: int = tip("Steps between two evaluations of the relative L2 error.", 100, unit="steps", ge=1)
-    gradients_every: int = tip("Steps between two sets of gradient histograms.", 100, unit="steps", ge=1)
-    fields_every: int = tip("Steps between two pictures of the fields.", 500, unit="steps", ge=1)
+    error_every: int = tip("Steps between two evaluations of the relative L2 error.", 200, unit="steps", ge=1)
+    gradients_every: int = tip("Steps between two sets of gradient histograms.", 200, unit="steps", ge=1)
+    fields_every: int = tip("Steps between two pictures of the fields.", 1000, unit="steps", ge=1)
     checkpoint_every: int = tip("Steps between two checkpoints in the run file.", 5000, unit="steps", ge=1)
     grid: int = tip("Grid points along each input for errors and fields.", 100, source=WTP, ge=2, le=1000)
 

@@ -1,6 +1,15 @@
-"""How fast a run is, smoothed."""
+"""How fast a run is, and how long it trains before it lets others have the interpreter."""
 
 from __future__ import annotations
+
+import threading
+import time
+
+ALONE = 0.004  # seconds that one run trains at a time
+AMONG_OTHERS = 0.001  # the same where several runs of this process take turns
+LEAD = 20  # steps that one of several runs may be ahead
+WAIT = 0.001  # seconds
+BREATH = 5e-5  # seconds asleep after each turn: without it a thread that waits for the interpreter may starve
 
 WINDOW = 0.5  # seconds of training that one measurement spans
 
@@ -26,3 +35,32 @@ class Pace:
     def left(self, steps: int) -> float | None:
         """Seconds that so many steps will take; None while the rate is not known."""
         return steps / self.rate if self.rate else None
+
+
+class Turns:
+    """The runs that train in this process, kept side by side.
+
+    The compiled step holds the interpreter while it runs, and a window that draws gives it away many times. With
+    several runs it gets it back after several turns, so these are shorter then. And runs that are compared should
+    stand at the same step: one that is ahead waits for the one behind. Runs that rest hold nobody up.
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[object, int] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, run: object, step: int) -> float:
+        """Seconds that a run may train now; 0, after a short sleep, where it is to wait for another."""
+        with self._lock:
+            self._steps[run] = step
+            behind = min(self._steps.values())
+            alone = len(self._steps) == 1
+        if step - behind > LEAD:
+            time.sleep(WAIT)
+            return 0.0
+        return ALONE if alone else AMONG_OTHERS
+
+    def rest(self, run: object) -> None:
+        """A run that is paused or over."""
+        with self._lock:
+            self._steps.pop(run, None)

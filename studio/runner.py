@@ -21,18 +21,17 @@ from studio.compiling import Compilation, CompileError, load_engine, ready
 from studio.experiment import Experiment
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState
-from studio.pace import Pace
+from studio.pace import BREATH, Pace, Turns
 from studio.runfile import RunFile, RunFileError, load_run
 
-CHUNK = 0.004  # seconds of training between two looks at the commands
-BREATH = 5e-5  # seconds asleep after each chunk: without it a thread that waits for the interpreter may starve
+TURNS = Turns()  # of all runners in this process
 STATUS_EVERY = 0.05  # seconds
 COMMIT_EVERY = 1.0
+CHECKPOINT_EVERY = 10.0  # at the latest; what a killed program loses
 POLL_COMPILER_EVERY = 0.25
 IDLE = (RunState.PREPARING, RunState.PAUSED)
 EXHAUSTED = "the memory is exhausted; a smaller network or fewer points would fit"
-#: Compiling costs a core for half a minute; it is begun where at least this much eager training is left.
-WORTH_COMPILING = 15.0
+WORTH_COMPILING = 15.0  # seconds of eager training that must be left: compiling costs a core for half a minute
 
 
 class Runner:
@@ -54,7 +53,7 @@ class Runner:
         self._relative_l2: dict[str, float] = {}
         self._losses: dict[str, float] = {}
         self._pace = Pace()
-        self._next_status = self._next_commit = self._next_poll = 0.0
+        self._next_status = self._next_commit = self._next_checkpoint = self._next_poll = 0.0
         self._given_up = False  # compiling; it failed once
 
     def run(self) -> None:
@@ -76,6 +75,7 @@ class Runner:
             exhausted = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # torch's own words
             self._end(RunState.FAILED, EXHAUSTED if exhausted else f"the training failed: {error}")
         finally:
+            TURNS.rest(self)
             self._finish()
 
     # ------------------------------------------------------------------ beginning and end
@@ -156,10 +156,10 @@ class Runner:
         """Train for a few milliseconds."""
         trainer, d = self.trainer, self.experiment.diagnostics
         total = self.experiment.training.steps
-        begun = time.perf_counter()
-        now = begun
+        begun = now = time.perf_counter()
+        turn = TURNS.begin(self, trainer.iteration)
         try:
-            while trainer.iteration < total and now - begun < CHUNK:
+            while trainer.iteration < total and now - begun < turn:
                 weights = trainer.weights
                 rate = trainer.current_learning_rate()
                 losses = trainer.step()
@@ -222,7 +222,9 @@ class Runner:
         self._pace.measure(self._seconds, self.trainer.iteration)
         if now >= self._next_status:
             self._status()
-        if now >= self._next_commit:
+        if now >= self._next_checkpoint:
+            self._checkpoint()
+        elif now >= self._next_commit:
             self._commit()
         if now >= self._next_poll:
             self._poll_compiler()
@@ -236,8 +238,7 @@ class Runner:
 
     def _try_cached(self) -> None:
         try:
-            if ready(self.experiment):
-                self.trainer.engine = load_engine(self.experiment)
+            self.trainer.engine = load_engine(self.experiment) if ready(self.experiment) else self.trainer.engine
         except CompileError as error:
             self._event("engine", f"{error}; it will be compiled again where that is worth it")
 
@@ -286,7 +287,9 @@ class Runner:
 
     def _obey(self, *, wait: bool) -> None:
         """Apply the commands that have come; while nothing trains, wait for one."""
-        wait = wait and not self._early
+        if wait:
+            TURNS.rest(self)
+            wait = not self._early
         while self._early:
             self._apply(*self._early.popleft())
         try:
@@ -352,6 +355,7 @@ class Runner:
     def _checkpoint(self) -> None:
         if self._file is None or getattr(self, "trainer", None) is None:
             return
+        self._next_checkpoint = time.perf_counter() + CHECKPOINT_EVERY
         state = self.trainer.state()
         tensors = {name: tensor.numpy() for name, tensor in state.tensors.items()}
         self._file.save_checkpoint(self.trainer.iteration, tensors, {**state.numbers, "seconds": self._seconds})

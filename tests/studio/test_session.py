@@ -183,6 +183,25 @@ def test_closing_in_mid_run_keeps_the_run(session: MakeSession) -> None:
     assert checkpoint[0] == run.step > 0
 
 
+def test_a_killed_run_loses_seconds_not_thousands_of_steps(session: MakeSession, monkeypatch: pytest.MonkeyPatch
+                                                           ) -> None:
+    from studio import runner
+
+    monkeypatch.setattr(runner, "CHECKPOINT_EVERY", 0.2)
+    s = session(small(training__steps=10_000_000, diagnostics__checkpoint_every=10_000_000))
+    s.start()
+    Collected(s, RunState.RUNNING)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:  # what the file holds while the run goes on is what a kill would leave
+        assert s.run_file is not None
+        checkpoint = load_run(s.run_file).latest_checkpoint()
+        if checkpoint is not None and checkpoint[0] > 0:
+            break
+        time.sleep(0.1)
+    assert checkpoint is not None
+    assert checkpoint[0] > 0
+
+
 @pytest.mark.parametrize("isolate", [False, True], ids=["thread", "process"])
 def test_closing_while_preparing_leaves_nothing(session: MakeSession, isolate: bool) -> None:
     s = session(small(training__steps=10_000_000), isolate=isolate)

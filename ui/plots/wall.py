@@ -117,7 +117,7 @@ class Wall(Canvas):
 
         def fault(columns: int) -> float:
             rows = -(-layers // columns)
-            return abs(math.log(shape * rows / columns)) + 0.25 * (-layers % columns) / columns
+            return abs(math.log(shape * rows / columns)) + 0.6 * (-layers % columns) / columns
 
         best = min(range(1, layers + 1), key=fault)
         while best > 1 and area.width() / best < 86:

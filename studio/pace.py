@@ -9,6 +9,7 @@ ALONE = 0.004  # seconds that one run trains at a time
 AMONG_OTHERS = 0.001  # the same where several runs of this process take turns
 LEAD = 20  # steps that one of several runs may be ahead
 WAIT = 0.001  # seconds
+PATIENCE = 1.0  # seconds
 BREATH = 5e-5  # seconds asleep after each turn: without it a thread that waits for the interpreter may starve
 
 WINDOW = 0.5  # seconds of training that one measurement spans
@@ -42,25 +43,26 @@ class Turns:
 
     The compiled step holds the interpreter while it runs, and a window that draws gives it away many times. With
     several runs it gets it back after several turns, so these are shorter then. And runs that are compared should
-    stand at the same step: one that is ahead waits for the one behind. Runs that rest hold nobody up.
+    stand at the same step: one that is ahead waits for the one behind. Runs that rest hold nobody up, nor does one
+    that has not been heard of for a second.
     """
 
     def __init__(self) -> None:
-        self._steps: dict[object, int] = {}
+        self._seen: dict[object, tuple[int, float]] = {}  # step, and when
         self._lock = threading.Lock()
 
     def begin(self, run: object, step: int) -> float:
         """Seconds that a run may train now; 0, after a short sleep, where it is to wait for another."""
+        now = time.monotonic()
         with self._lock:
-            self._steps[run] = step
-            behind = min(self._steps.values())
-            alone = len(self._steps) == 1
-        if step - behind > LEAD:
+            self._seen[run] = step, now
+            alive = [at for at, when in self._seen.values() if now - when < PATIENCE]
+        if step - min(alive) > LEAD:
             time.sleep(WAIT)
             return 0.0
-        return ALONE if alone else AMONG_OTHERS
+        return ALONE if len(alive) == 1 else AMONG_OTHERS
 
     def rest(self, run: object) -> None:
         """A run that is paused or over."""
         with self._lock:
-            self._steps.pop(run, None)
+            self._seen.pop(run, None)

@@ -34,6 +34,15 @@ def test_who_is_ahead_waits_and_who_rests_holds_nobody_up() -> None:
     turns.rest("nobody")
 
 
+def test_a_run_that_is_not_heard_of_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.pace.PATIENCE", 0.05)
+    turns = Turns()
+    turns.begin("stuck", 0)
+    assert turns.begin("a", 1000) == 0
+    time.sleep(0.06)
+    assert turns.begin("a", 1000) == ALONE
+
+
 def test_compared_runs_stand_at_the_same_step(tmp_path: Path) -> None:
     changes = {"training.steps": 10_000_000, "training.engine": "eager"}
     lanes = [Session(lane.with_changes(changes), runs_folder=tmp_path) for lane in load("quick").lanes()]

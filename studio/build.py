@@ -74,6 +74,11 @@ def check_exact(experiment: Experiment, points: int = 1000) -> list[str]:
     return rows
 
 
+def contradictions(experiment: Experiment) -> list[str]:
+    """The sentences of `check_exact` about what the exact solution does not satisfy; empty where all is well."""
+    return [sentence for sentence in check_exact(experiment) if "DOES NOT" in sentence]
+
+
 def _discrepancy(problem: Problem, statement: Statement, points: int,
                  generator: torch.Generator) -> tuple[float, float]:
     low, high = torch.tensor(list(problem.domain.values()), dtype=torch.float64).T

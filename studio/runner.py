@@ -16,7 +16,7 @@ from core.engine import EagerEngine
 from core.frames import Frame, ScalarsFrame
 from core.problem import ProblemError
 from core.trainer import NotFinite, State
-from studio.build import build_fields, build_trainer
+from studio.build import build_fields, build_trainer, contradictions
 from studio.compiling import Compilation, CompileError, load_engine, ready
 from studio.experiment import Experiment
 from studio.mailbox import Mailbox
@@ -96,9 +96,10 @@ class Runner:
                 return  # nothing is trained; the commands say how it ends
         elif mode == "auto":
             self._try_cached()
-        verb = "starts again" if self._resume_from else "starts"
-        self._event("start", f"{verb} on the {self.trainer.engine.name} engine, seed {self.experiment.training.seed}, "
-                             f"torch {torch.__version__}")
+        for sentence in contradictions(self.experiment):
+            self._event("check", sentence)
+        self._event("start", f"starts {'again ' if self._resume_from else ''}on the {self.trainer.engine.name} engine, "
+                             f"seed {self.experiment.training.seed}, torch {torch.__version__}")
         self._observe(self.trainer.iteration)
         self._status(message="")
 
@@ -395,6 +396,5 @@ class Runner:
                 "learning_rate": trainer.current_learning_rate(), "balancing": trainer.balancing.rule,
                 "engine": trainer.engine.name,
             }
-        if message is not None:
-            changes["message"] = self._unwritten or message
+        changes |= {} if message is None else {"message": self._unwritten or message}
         self.mailbox.put_status(**changes)

@@ -57,7 +57,7 @@ class Reports(QObject):
         """What was said of the last run is said of no other."""
         self._failed.clear()
         self._errors.clear()
-        for key in ("look", "refused", "disk", *self._lane_keys()):
+        for key in ("look", "refused", "disk", "check", *self._lane_keys()):
             self._window.banner.take_back(key)
 
     # -- what happens ------------------------------------------------------------------------------------------
@@ -69,6 +69,9 @@ class Reports(QObject):
                 self._nan(lane, label, event)
             case "disk":
                 self._window.banner.say(Notice("disk", WARNING, f"{label}: {_sentence(event.text)}"))
+            case "check":
+                self._window.banner.say(Notice("check", WARNING, f"{_sentence(event.text)} Is the equation or the "
+                                                                 "exact solution mistyped?"))
             case "error":
                 self._errors[lane] = event.text
                 log.error("%s failed:\n%s", label, event.text)

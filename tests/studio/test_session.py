@@ -183,6 +183,14 @@ def test_closing_in_mid_run_keeps_the_run(session: MakeSession) -> None:
     assert checkpoint[0] == run.step > 0
 
 
+def test_an_exact_solution_that_does_not_fit_is_told_before_training(session: MakeSession) -> None:
+    s = session(small(problem__exact={"u": "sin(pi*x)*sin(3*pi*y)"}, training__steps=20))
+    s.start()
+    events = Collected(s, RunState.FINISHED).events
+    assert [e.kind for e in events] == ["check", "start", "finish"]
+    assert "DOES NOT satisfy 'Helmholtz'" in events[0].text
+
+
 def test_a_killed_run_loses_seconds_not_thousands_of_steps(session: MakeSession, monkeypatch: pytest.MonkeyPatch
                                                            ) -> None:
     from studio import runner

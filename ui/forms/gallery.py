@@ -51,11 +51,11 @@ class GalleryList(QListWidget):
     def show_current(self, key: str) -> None:
         """Select without asking."""
         self._current = key
-        item = self._item(key)
         self.blockSignals(True)
-        if item is None:
-            self.setCurrentRow(-1)
-        else:
+        if self._item(key) is None:  # a list without a current line takes the first one when it gets the focus
+            self._add(key, key)
+        item = self._item(key)
+        if item is not None:
             self.setCurrentItem(item)
             self.scrollToItem(item)
         self.blockSignals(False)

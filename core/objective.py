@@ -43,10 +43,9 @@ class Objective:
         self.blocks: list[Block] = []
         rows_low, rows_span = [], []
         row = 0
-        for statements in self._grouped(problem.statements):
+        for statements, equations in self._grouped(problem.statements):
             first = statements[0]
             count = self._rows(first)
-            equations = self._prepare(statements)
             terms = tuple(problem.terms.index(s.term) for s in statements)
             self.blocks.append(Block(equations, row, row + count, terms, (1 / first.points,) * len(statements)))
             for face in first.faces or (None,):
@@ -108,18 +107,16 @@ class Objective:
                     terms[term] = loss if previous is None else previous + loss
         return [t for t in terms if t is not None]
 
-    def _grouped(self, statements: tuple[Statement, ...]) -> list[list[Statement]]:
+    def _grouped(self, statements: tuple[Statement, ...]) -> list[tuple[list[Statement], Equations]]:
         """Statements that share their points: the interior's with equal counts, a face's with equal counts."""
         groups: dict[tuple[object, int], list[Statement]] = {}
         for s in statements:
             groups.setdefault((s.faces, s.points), []).append(s)
-        needs = {key: self._prepare(group).carried.order for key, group in groups.items()}
-        # those that need derivatives first: groups of values only can then join the first one's pass
-        return [groups[key] for key in sorted(groups, key=lambda key: needs[key] == 0)]
-
-    def _prepare(self, statements: list[Statement]) -> Equations:
         p = self.problem
-        return prepare([s.expression for s in statements], p.inputs, p.fields, p.constants)
+        prepared = [(group, prepare([s.expression for s in group], p.inputs, p.fields, p.constants))
+                    for group in groups.values()]
+        # those that need derivatives first: groups of values only can then join the first one's pass
+        return sorted(prepared, key=lambda pair: pair[1].carried.order == 0)
 
     def _merge(self) -> list[tuple[Block, ...]]:
         """Groups that need values only ride along with the last group that needs derivatives."""

@@ -63,20 +63,29 @@ def check_exact(experiment: Experiment, points: int = 1000) -> list[str]:
     missing = [name for name in problem.fields if name not in problem.solution]
     if missing:
         return [f"There is no exact solution for {', '.join(missing)}, so nothing can be checked before training."]
+    return [sentence for _, sentence in _verdicts(problem, points)]
+
+
+def contradictions(experiment: Experiment, points: int = 1000) -> list[str]:
+    """The sentences of `check_exact` about what the exact solution does not satisfy; empty where all is well."""
+    problem = experiment.problem.build()
+    if any(name not in problem.solution for name in problem.fields):
+        return []
+    return [sentence for satisfied, sentence in _verdicts(problem, points) if not satisfied]
+
+
+def _verdicts(problem: Problem, points: int) -> list[tuple[bool, str]]:
+    """For every equation and condition: whether the exact solution satisfies it, and the sentence that says so."""
     generator = torch.Generator().manual_seed(0)
     rows = []
     for statement in problem.statements:
         worst, largest = _discrepancy(problem, statement, points, generator)
         relative = worst / largest if largest > 0 else worst
-        verdict = "satisfies" if relative < 1e-9 else "DOES NOT satisfy"
-        rows.append(f"The exact solution {verdict} '{statement.name}': largest residual {worst:.1e}, "
-                    f"{relative:.1e} of the equation's largest term.")
+        satisfied = relative < 1e-9
+        rows.append((satisfied, f"The exact solution {'satisfies' if satisfied else 'DOES NOT satisfy'} "
+                                f"'{statement.name}': largest residual {worst:.1e}, "
+                                f"{relative:.1e} of the equation's largest term."))
     return rows
-
-
-def contradictions(experiment: Experiment) -> list[str]:
-    """The sentences of `check_exact` about what the exact solution does not satisfy; empty where all is well."""
-    return [sentence for sentence in check_exact(experiment) if "DOES NOT" in sentence]
 
 
 def _discrepancy(problem: Problem, statement: Statement, points: int,

@@ -44,6 +44,31 @@ def sin(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
     return (f, *(c, -rows, -c, rows)[:order])
 
 
+def cos(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
+    """cos."""
+    f = torch.cos(z)
+    if order == 0:
+        return (f,)
+    rows, s = f[:n], torch.sin(z[:n])
+    return (f, *(-s, -rows, s, rows)[:order])
+
+
+def siren(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
+    """sin(30 z), the periodic activation of Sitzmann et al. 2020; weights should start as `siren` in core.initial."""
+    f = torch.sin(30 * z)
+    if order == 0:
+        return (f,)
+    rows = f[:n]
+    out = [f, 30 * torch.cos(30 * z[:n])]
+    if order >= 2:
+        out.append(-900 * rows)
+    if order >= 3:
+        out.append(-900 * out[1])
+    if order >= 4:
+        out.append(810_000 * rows)
+    return tuple(out)
+
+
 def sigmoid(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
     """1 / (1 + exp(-z))."""
     return _polynomials(torch.sigmoid(z), n, order, (
@@ -86,6 +111,15 @@ def gelu(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
     return tuple(out)
 
 
+def relu(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
+    """max(z, 0): the first derivative jumps at 0, all higher ones are 0 elsewhere."""
+    f = torch.relu(z)
+    if order == 0:
+        return (f,)
+    step = (z[:n] > 0).to(z.dtype)
+    return (f, step, *(torch.zeros_like(step) for _ in range(order - 1)))
+
+
 def relu3(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
     """max(z, 0)^3: twice continuously differentiable; the third derivative jumps at 0, the fourth is 0 elsewhere."""
     r = torch.relu(z)
@@ -104,5 +138,6 @@ def relu3(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:
 
 
 ACTIVATIONS: dict[str, ActivationJet] = {
-    "tanh": tanh, "sin": sin, "gelu": gelu, "silu": silu, "softplus": softplus, "sigmoid": sigmoid, "relu3": relu3,
+    "tanh": tanh, "sin": sin, "siren": siren, "gelu": gelu, "silu": silu, "softplus": softplus, "sigmoid": sigmoid,
+    "relu": relu, "relu3": relu3,
 }

@@ -5,8 +5,48 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 #: How loss terms are weighted against each other; core.balancing says what each rule computes.
-Rule = Literal["fixed", "annealing-siam", "annealing-arxiv", "annealing-cavity"]
+Rule = Literal["fixed", "annealing-siam", "annealing-arxiv", "annealing-cavity", "gradient-norm", "ntk", "relobralo",
+               "inverse-dirichlet"]
 RULES: tuple[str, ...] = get_args(Rule)
 
-#: The nonlinearities of core.activations.
-Activation = Literal["tanh", "sin", "gelu", "silu", "softplus", "sigmoid", "relu3"]
+#: How the terms' gradients become one direction; core.directions.
+Direction = Literal["sum", "config", "pcgrad", "dual-cone"]
+
+#: How the points of a term are weighted against each other; core.pointwise.
+PointWeighting = Literal["equal", "self-adaptive", "residual-attention", "causal"]
+
+#: Where collocation points come from; core.sampling.
+SamplingKind = Literal["uniform", "latin-hypercube", "sobol", "halton", "grid", "rad", "rar-d", "r3"]
+
+#: Network architectures; core.networks.
+NetworkKind = Literal["mlp", "gated", "residual"]
+
+#: The nonlinearities of core.activations. siren is sin(30 z).
+Activation = Literal["tanh", "sin", "siren", "gelu", "silu", "softplus", "sigmoid", "relu", "relu3"]
+
+#: Adaptive slopes (Jagtap et al. 2020): one for the network (GAAF), for each layer (L-LAAF), for each neuron (N-LAAF).
+Slopes = Literal["none", "global", "layer", "neuron"]
+
+#: The slope recovery term as the paper prints it, or as the released function-fit code computes it.
+Recovery = Literal["none", "paper", "code"]
+
+#: Reproducing activation functions (Liang et al.): neuron-wise and learned, assigned in blocks; rowdy is the tied case.
+Reproducing = Literal["none", "learnable", "assigned", "rowdy"]
+
+#: Functions that a reproducing activation combines.
+Basis = Literal["x", "x2", "sin", "cos", "gaussian", "tanh", "relu", "relu3"]
+
+#: Start values of a learnable reproducing activation.
+ReproducingStart = Literal["pde", "image", "audio"]
+
+#: Start values of weights and biases; core.initial.
+Initial = Literal["glorot-normal", "glorot-uniform", "he-normal", "normal", "torch", "siren"]
+
+#: What the inputs are mapped to before the first layer.
+Normalize = Literal["z-score", "unit", "none"]
+
+#: Whether a loss term is the mean of an expression's square, or of the expression itself.
+Measure = Literal["square", "mean"]
+
+#: The name of the loss term of slope recovery.
+RECOVERY = "recovery"

@@ -61,9 +61,10 @@ class CompiledEngine:
     run_gradients: Callable[[list[Tensor]], list[Tensor]]
     name: str = "compiled"
 
-    def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor) -> StepResult:
-        theta, m, v, losses = self.run_step([theta, m, v, weights, hyper, draws])
-        return theta, m, v, losses
+    def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor,
+             lam: Tensor) -> StepResult:
+        theta, m, v, losses, lam = self.run_step([theta, m, v, weights, hyper, draws, lam])
+        return theta, m, v, losses, lam
 
     def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         losses, gradients = self.run_gradients([theta, draws])

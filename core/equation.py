@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from core.expression import (
     Program,
     derivatives,
     fold,
+    names,
     rebuild,
     with_known_values,
 )
@@ -30,6 +32,7 @@ FUNCTIONS = {
     "sqrt": torch.sqrt, "abs": torch.abs, "sign": torch.sign,
     "heaviside": lambda x: (x > 0).to(x.dtype),
 }
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 _LEAF = "#"  # begins the name of a collapsed operator on a field; no parsed name can begin so
 
 
@@ -45,18 +48,21 @@ class Equations:
     outputs: DerivativeSet
     inputs: tuple[str, ...]
     fields: tuple[str, ...]
+    averages: tuple[tuple[str, Program], ...] = ()
 
-    def residuals(self, jet: Jet, x: Tensor) -> list[Tensor]:
+    def residuals(self, jet: Jet, x: Tensor, known: Mapping[str, Tensor] = NOTHING) -> list[Tensor]:
         """The value of each expression at the first n points of a jet: tensors [n].
 
-        jet: of the network's output, value [N, fields]; x [N, d] the points in physical units.
+        jet: of the network's output, value [N, fields]; x [N, d] the points in physical units. known: values of the
+        other names, a scalar (an unknown) or [n] (a column of data).
         """
         n = jet.n
         found: dict[Node, Tensor] = {}
+        means = self.means(jet, x, known) if self.averages else NOTHING
 
         def look(node: Name | Derivative) -> Tensor:
             if node not in found:
-                found[node] = self._value(node, jet, x, n)
+                found[node] = self._value(node, jet, x, n, known, means)
             return found[node]
 
         out = []
@@ -64,10 +70,19 @@ class Equations:
             value = program(look, FUNCTIONS)
             if not isinstance(value, Tensor):
                 value = torch.full((n,), float(value), dtype=x.dtype)
-            out.append(value)
+            out.append(value if value.ndim else value.expand(n))
         return out
 
-    def _value(self, node: Name | Derivative, jet: Jet, x: Tensor, n: int) -> Tensor:
+    def means(self, jet: Jet, x: Tensor, known: Mapping[str, Tensor] = NOTHING) -> dict[str, Tensor]:
+        """The mean of each average over the jet's points."""
+        out = {}
+        for name, program in self.averages:
+            value = program(lambda node: self._value(node, jet, x, jet.n, known, NOTHING), FUNCTIONS)
+            out[name] = torch.as_tensor(value, dtype=x.dtype).mean()
+        return out
+
+    def _value(self, node: Name | Derivative, jet: Jet, x: Tensor, n: int, known: Mapping[str, Tensor],
+               means: Mapping[str, Tensor]) -> Tensor:
         if isinstance(node, Derivative):
             index = tuple(sorted(self.inputs.index(i) for i in node.inputs))
             return _column(jet.get(index), self.fields.index(node.field), jet, n)
@@ -76,7 +91,9 @@ class Equations:
             return _column(jet.operators[int(position)], self.fields.index(field), jet, n)
         if node.name in self.fields:
             return jet.value[:n, self.fields.index(node.name)]
-        return x[:n, self.inputs.index(node.name)]
+        if node.name in self.inputs:
+            return x[:n, self.inputs.index(node.name)]
+        return means[node.name] if node.name in means else known[node.name]
 
 
 def _column(channel: Tensor | None, column: int, jet: Jet, n: int) -> Tensor:
@@ -87,14 +104,16 @@ def _column(channel: Tensor | None, column: int, jet: Jet, n: int) -> Tensor:
 
 
 def prepare(expressions: Sequence[Node], inputs: Sequence[str], fields: Sequence[str],
-            constants: Mapping[str, float]) -> Equations:
+            constants: Mapping[str, float], averages: Mapping[str, Node] = MappingProxyType({})) -> Equations:
     """Fold constants, find what to differentiate, and gather linear combinations of second derivatives.
 
     Where an equation contains second derivatives of a field only as sums with constant coefficients, such as a
     Laplacian or a wave operator, the whole sum is carried as one channel, if that makes fewer channels.
-    Raises ValueError for an order above four.
+    Of the averages only those are taken that an expression uses. Raises ValueError for an order above four.
     """
-    folded = [simplified(expression, constants) for expression in expressions]
+    used = {name for expression in expressions for name in names(expression)} & averages.keys()
+    means = {name: node for name, node in averages.items() if name in used}
+    folded = [simplified(expression, constants) for expression in (*expressions, *means.values())]
     collapsed: list[Operator] = []
     try:
         rewritten = [_collapse(expression, tuple(inputs), collapsed) for expression in folded]
@@ -111,7 +130,10 @@ def prepare(expressions: Sequence[Node], inputs: Sequence[str], fields: Sequence
         tuple(dict.fromkeys([*collapsed, *(Operator.single(i) for i in sorted(wanted) if len(i) == 2)])),
         tuple(i for i in carried.higher if i in wanted),
     )
-    return Equations(tuple(Program(node) for node in rewritten), carried, outputs, tuple(inputs), tuple(fields))
+    programs = tuple(Program(node) for node in rewritten)
+    count = len(expressions)
+    return Equations(programs[:count], carried, outputs, tuple(inputs), tuple(fields),
+                     tuple(zip(means, programs[count:], strict=True)))
 
 
 def simplified(node: Node, constants: Mapping[str, float]) -> Node:
@@ -206,8 +228,8 @@ def _add(terms: Sequence[tuple[float, Node]], position: int) -> Node:
 
 
 def _indices(expressions: Sequence[Node], inputs: tuple[str, ...]) -> set[Index]:
-    return {tuple(sorted(inputs.index(name) for name in names))
-            for expression in expressions for _, names in derivatives(expression)}
+    return {tuple(sorted(inputs.index(name) for name in by))
+            for expression in expressions for _, by in derivatives(expression)}
 
 
 def _second(expressions: Sequence[Node], inputs: tuple[str, ...]) -> set[Index]:

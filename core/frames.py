@@ -7,7 +7,7 @@ so that a window can read frames before torch is loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class ScalarsFrame:
     weights: Mapping[str, float]  # the weight that multiplied each term in this step
     learning_rate: float
     relative_l2: Mapping[str, float]  # by field, ||pred - ref|| / ||ref||; empty where not evaluated at this step
+    readings: Mapping[str, float] = field(default_factory=dict)  # learned numbers: unknowns, averages, slopes, S(a)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

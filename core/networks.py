@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from core.activations import ACTIVATIONS
+from core import initial
+from core.activations import ACTIVATIONS, ActivationJet
+from core.architecture import Architecture
+from core.features import Features
 from core.jets import DerivativeSet, Jet, compose, input_jet, linear, multiply_add, subtract
+from core.parameters import Layout, Parameter
+from core.raf import Assigned, nonlinearity
+from core.slopes import Slopes
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """A named slice of the flat parameter vector. `initial` draws its start values from a generator."""
-
-    name: str
-    shape: tuple[int, ...]
-    offset: int
-    initial: Callable[[torch.Generator], Tensor]
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def slice(self) -> slice:
-        """Its place in the flat vector."""
-        return slice(self.offset, self.offset + self.size)
-
-
-def glorot_normal(rows: int, columns: int) -> Callable[[torch.Generator], Tensor]:
-    """Untruncated N(0, 2 / (rows + columns)), as the code of Wang et al. 2021 draws it; float64 [rows, columns]."""
-    return lambda generator: torch.randn(rows, columns, generator=generator, dtype=torch.float64) * math.sqrt(
-        2 / (rows + columns))
-
-
-def zeros(width: int) -> Callable[[torch.Generator], Tensor]:
-    """A bias that starts at zero."""
-    return lambda generator: torch.zeros(width, dtype=torch.float64)
+Enter = Callable[[Tensor, Tensor], Jet]  # (weight, bias) -> the jet of a layer that sees the inputs
 
 
 class Network(Protocol):
@@ -60,52 +37,143 @@ class Network(Protocol):
         """
         ...
 
+    @property
+    def has_recovery(self) -> bool:
+        """Whether a slope recovery term belongs to the loss."""
+        ...
 
-class _Layout:
-    """Collects parameters one after the other into a flat vector."""
+    def recovery(self, theta: Tensor) -> Tensor:
+        """The slope recovery term S(a), a scalar; 0 where the network has none."""
+        ...
 
-    def __init__(self) -> None:
-        self.parameters: list[Parameter] = []
-        self.size = 0
+    def slopes(self, theta: Tensor) -> list[tuple[str, Tensor]]:
+        """(layer, n a) with n a [1] or [width]; the layer is '' where all share one slope. Empty without slopes."""
+        ...
 
-    def add(self, name: str, shape: tuple[int, ...], initial: Callable[[torch.Generator], Tensor]) -> Parameter:
-        parameter = Parameter(name, shape, self.size, initial)
-        self.parameters.append(parameter)
-        self.size += parameter.size
-        return parameter
+    def readings(self, theta: Tensor) -> dict[str, float]:
+        """Numbers of the network that are worth a curve: 'slope hidden 1', the layer's mean n a, and 'S(a)'."""
+        ...
 
 
 class MLP:
-    """A fully connected network: the plain architecture of M1 and M2 (Wang et al. 2021, section 2).
+    """A fully connected network, linear at the end: the plain architecture of M1 and M2 (Wang et al. 2021, section 2).
 
-    Weights Glorot normal, biases zero, linear output.
+    As the base of the others it holds what they have in common: parameters, slopes, activation and features.
+    Parameters are, in this order, weights and biases of every layer, slopes, and those of the activations.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, activation: str) -> None:
-        self.activation = ACTIVATIONS[activation]
-        layout = _Layout()
-        self.kernels = self._layers(layout, inputs, hidden, outputs)
-        self.parameters = tuple(layout.parameters)
+    _encoders: tuple[str, ...] = ()
 
-    def _layers(self, layout: _Layout, inputs: int, hidden: Sequence[int], outputs: int) -> tuple[Parameter, ...]:
-        widths = [inputs, *hidden, outputs]
-        kernels = []
-        for k, (rows, columns) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
-            name = "output" if k == len(widths) - 1 else f"hidden {k}"
-            kernels.append(layout.add(f"{name} W", (rows, columns), glorot_normal(rows, columns)))
-            layout.add(f"{name} b", (columns,), zeros(columns))
-        return tuple(kernels)
+    def __init__(self, architecture: Architecture, inputs: int, outputs: int, periods: Mapping[int, float]) -> None:
+        a = architecture
+        self.architecture = a
+        self._features: Features | None = None
+        if periods or a.fourier_features:
+            self._features = Features(inputs, periods, harmonics=a.harmonics, fourier=a.fourier_features,
+                                      sigma=a.fourier_sigma, seed=a.feature_seed)
+        #: width of what the first layer sees
+        self.entrance = inputs if self._features is None else self._features.width
+        layout = Layout()
+        self._shapes: list[tuple[int, int]] = []
+        self._sloped: list[bool] = []
+        encoders = [(name, self.entrance, a.hidden[0]) for name in self._encoders]
+        widths = [self.entrance, *a.hidden]
+        hidden = [(f"hidden {k}", rows, columns) for k, (rows, columns) in
+                  enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)]
+        layers = [*encoders, *hidden, ("output", a.hidden[-1], outputs)]
+        kernels = [self._add_layer(layout, *layer) for layer in layers]
+        self.kernels = tuple(kernels[len(encoders):])
+        self._slopes: Slopes | None = None
+        if a.slopes != "none":
+            named = [(name, columns) for (name, _, columns), sloped in zip(layers, self._sloped, strict=True) if sloped]
+            self._slopes = Slopes(a.slopes, a.slope_scale, a.recovery, named, layout)
+        self._own = nonlinearity(a)
+        activated = [(name, columns) for name, _, columns in layers[:-1]]
+        if self._own is not None:
+            for name, columns in activated:
+                self._own.add_to(layout, name, columns)
+        self._fixed: list[ActivationJet] = [self._fixed_activation(columns) for _, columns in activated]
+        self.parameters = tuple(layout.parameters)
+        self._sizes = layout.sizes
+
+    def _add_layer(self, layout: Layout, name: str, rows: int, columns: int) -> Parameter:
+        a = self.architecture
+        encoder, output = name in self._encoders, name == "output"
+        first = encoder or name == "hidden 1"
+        sloped = a.slopes != "none" and (a.slope_on_output or not output)
+        weight = initial.weight(a.initial, rows, columns, scale=a.initial_scale, first=first)
+        bias = (initial.encoder_bias if encoder else initial.bias)(a.initial, rows, columns, scale=a.initial_scale)
+        kernel = layout.add(f"{name} W", (rows, columns), weight)
+        layout.add(f"{name} b", (columns,), bias, joined=sloped)
+        self._shapes.append((rows, columns))
+        self._sloped.append(sloped)
+        return kernel
+
+    def _fixed_activation(self, width: int) -> ActivationJet:
+        a = self.architecture
+        if a.raf == "assigned":
+            return Assigned(a.raf_basis, a.block_widths(width), a.raf_width)
+        return ACTIVATIONS[a.activation]
+
+    # ------------------------------------------------------------------
 
     def forward(self, theta: Tensor, x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet,
                 outputs: DerivativeSet) -> Jet:
-        p = unflatten(theta, self.parameters)
-        jet = input_jet(p[0], p[1], x, scale, n, derivatives)
-        for weight, bias in zip(p[2:-2:2], p[3:-2:2], strict=True):
-            jet = linear(self._activate(jet), weight, bias)
-        return linear(restrict(self._activate(jet), outputs), p[-2], p[-1])
+        maps, own = self._unpack(theta)
+        jet = self._entry(x, scale, n, derivatives)(*maps[0])
+        for k, (weight, bias) in enumerate(maps[1:-1]):
+            jet = linear(self._activate(k, jet, own), weight, bias)
+        return linear(restrict(self._activate(len(maps) - 2, jet, own), outputs), *maps[-1])
 
-    def _activate(self, jet: Jet) -> Jet:
-        return compose(self.activation(jet.value, jet.n, jet.derivatives.order), jet)
+    def _unpack(self, theta: Tensor) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+        """(weight, bias) of every layer, times its slope, and the parameters of each layer's activation."""
+        pieces = torch.split(theta, self._sizes)
+        count = len(self._shapes) + self._sloped.count(False)
+        rest = list(pieces[count:])
+        factors: list[Tensor] = []
+        if self._slopes is not None:
+            factors, rest = self._slopes.factors(rest[0]), rest[1:]
+        cut, slopes = iter(pieces), iter(factors)
+        maps = []
+        for (rows, columns), sloped in zip(self._shapes, self._sloped, strict=True):
+            if sloped:
+                affine = next(cut).view(rows + 1, columns) * next(slopes)
+                weight, bias = torch.split(affine, [rows, 1])
+            else:
+                weight, bias = next(cut).view(rows, columns), next(cut)
+            maps.append((weight, bias))
+        return maps, rest
+
+    def _entry(self, x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet) -> Enter:
+        """What makes the jet of a layer that sees the inputs, or their features, from its weight and bias."""
+        if self._features is None:
+            return lambda weight, bias: input_jet(weight, bias, x, scale, n, derivatives)
+        jet = self._features(x, scale, n, derivatives)
+        return lambda weight, bias: linear(jet, weight, bias)
+
+    def _activate(self, k: int, jet: Jet, own: list[Tensor]) -> Jet:
+        """The activation of the k-th layer, the encoders counted first."""
+        order = jet.derivatives.order
+        if self._own is not None:
+            return compose(self._own(jet.value, jet.n, order, own[k]), jet)
+        return compose(self._fixed[k](jet.value, jet.n, order), jet)
+
+    # ------------------------------------------------------------------
+
+    @property
+    def has_recovery(self) -> bool:
+        return self._slopes is not None and self._slopes.form != "none"
+
+    def recovery(self, theta: Tensor) -> Tensor:
+        if self._slopes is None or not self.has_recovery:
+            return theta.new_zeros(())
+        return self._slopes.recovery(theta)
+
+    def slopes(self, theta: Tensor) -> list[tuple[str, Tensor]]:
+        return [] if self._slopes is None else self._slopes.effective(theta)
+
+    def readings(self, theta: Tensor) -> dict[str, float]:
+        return {} if self._slopes is None else self._slopes.readings(theta)
 
 
 class GatedMLP(MLP):
@@ -113,39 +181,54 @@ class GatedMLP(MLP):
 
     Two encoders U and V of the input are mixed by every hidden layer: Z = phi(H W + b), H <- Z * U + (1 - Z) * V,
     from H = X on: D hidden layers give D gates, without an ungated first layer. All hidden widths must be equal.
-    The encoders' biases start random, N(0, 2 / (1 + width)), the others at zero. The paper's text has U and V the
-    other way round, which is the same network relabelled.
+    By default the encoders' biases start random, N(0, 2 / (1 + width)), the others at zero. The paper's text has U
+    and V the other way round, which is the same network relabelled.
+
+    Slopes, where there are any, are in the encoders too: each encoder is a layer with a slope of its own.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, activation: str) -> None:
-        if len(set(hidden)) != 1:
-            raise ValueError(f"the gated network mixes its encoders into every layer, so all hidden widths must be "
-                             f"equal; {', '.join(map(str, hidden))} are not")
-        self.activation = ACTIVATIONS[activation]
-        layout = _Layout()
-        width = hidden[0]
-        for encoder in ("encoder U", "encoder V"):
-            layout.add(f"{encoder} W", (inputs, width), glorot_normal(inputs, width))
-            layout.add(f"{encoder} b", (width,), lambda g: glorot_normal(1, width)(g).squeeze(0))
-        self.kernels = self._layers(layout, inputs, hidden, outputs)
-        self.parameters = tuple(layout.parameters)
+    _encoders = ("encoder U", "encoder V")
 
     def forward(self, theta: Tensor, x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet,
                 outputs: DerivativeSet) -> Jet:
-        p = unflatten(theta, self.parameters)
-        u = self._activate(input_jet(p[0], p[1], x, scale, n, derivatives))
-        v = self._activate(input_jet(p[2], p[3], x, scale, n, derivatives))
+        maps, own = self._unpack(theta)
+        enter = self._entry(x, scale, n, derivatives)
+        u = self._activate(0, enter(*maps[0]), own)
+        v = self._activate(1, enter(*maps[1]), own)
         difference = subtract(u, v)
-        jet = input_jet(p[4], p[5], x, scale, n, derivatives)
-        for weight, bias in zip(p[6:-2:2], p[7:-2:2], strict=True):
-            jet = linear(multiply_add(self._activate(jet), difference, v), weight, bias)
-        return linear(restrict(multiply_add(self._activate(jet), difference, v), outputs), p[-2], p[-1])
+        jet = enter(*maps[2])
+        for k, (weight, bias) in enumerate(maps[3:-1], start=2):
+            jet = linear(multiply_add(self._activate(k, jet, own), difference, v), weight, bias)
+        last = multiply_add(self._activate(len(maps) - 2, jet, own), difference, v)
+        return linear(restrict(last, outputs), *maps[-1])
 
 
-def unflatten(theta: Tensor, parameters: Sequence[Parameter]) -> list[Tensor]:
-    """The named tensors as views of the flat vector [P]."""
-    pieces = torch.split(theta, [p.size for p in parameters])
-    return [piece.view(p.shape) if len(p.shape) > 1 else piece for piece, p in zip(pieces, parameters, strict=True)]
+class ResidualNet(MLP):
+    """Blocks of two layers with a skip: y <- phi(W' phi(W y)) + y, then linear (PDE scripts of Liang et al. 2021).
+
+    The first block's skip is the input, or its features, filled up with zeros to the hidden width.
+    """
+
+    def __init__(self, architecture: Architecture, inputs: int, outputs: int, periods: Mapping[int, float]) -> None:
+        super().__init__(architecture, inputs, outputs, periods)
+        width = architecture.hidden[0]
+        if self.entrance > width:
+            raise ValueError(f"the residual network carries its {self.entrance} inputs, or their features, past the "
+                             f"first block, so it must be at least as wide; {width} is too narrow")
+
+    def forward(self, theta: Tensor, x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet,
+                outputs: DerivativeSet) -> Jet:
+        maps, own = self._unpack(theta)
+        enter = self._entry(x, scale, n, derivatives)
+        width = maps[0][0].shape[1]
+        skip = enter(torch.eye(self.entrance, width, dtype=x.dtype, device=x.device), x.new_zeros(width))
+        jet = enter(*maps[0])
+        for k in range(0, len(maps) - 1, 2):
+            if k:
+                jet = linear(skip, *maps[k])
+            jet = linear(self._activate(k, jet, own), *maps[k + 1])
+            skip = add(self._activate(k + 1, jet, own), skip)
+        return linear(restrict(skip, outputs), *maps[-1])
 
 
 def initial_parameters(network: Network, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
@@ -166,10 +249,22 @@ def restrict(jet: Jet, wanted: DerivativeSet) -> Jet:
                [jet.higher[have.higher.index(i)] for i in wanted.higher], jet.n)
 
 
-def build_network(kind: str, inputs: int, hidden: Sequence[int], outputs: int, activation: str) -> Network:
-    """'mlp' or 'gated'. Raises ValueError with a sentence for a network that cannot be."""
-    if kind == "mlp":
-        return MLP(inputs, hidden, outputs, activation)
-    if kind == "gated":
-        return GatedMLP(inputs, hidden, outputs, activation)
-    raise ValueError(f"there is no network of kind '{kind}'; the kinds are mlp, gated")
+def add(a: Jet, b: Jet) -> Jet:
+    """The jet of a + b; both have the same derivatives and points."""
+    def plus(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+        return y if x is None else x if y is None else x + y
+
+    return Jet(a.derivatives, a.value + b.value, plus(a.first, b.first),
+               [plus(x, y) for x, y in zip(a.operators, b.operators, strict=True)],
+               [plus(x, y) for x, y in zip(a.higher, b.higher, strict=True)], a.n)
+
+
+def build_network(architecture: Architecture, inputs: int, outputs: int,
+                  periods: Mapping[int, float] = MappingProxyType({})) -> Network:
+    """The network of an architecture.
+
+    periods: input number -> period in physical units, for the inputs in which it is to be periodic exactly.
+    Raises ValueError with a sentence for a network that cannot be.
+    """
+    kinds = {"mlp": MLP, "gated": GatedMLP, "residual": ResidualNet}
+    return kinds[architecture.kind](architecture, inputs, outputs, periods)

@@ -3,130 +3,401 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from core.equation import Equations, prepare
-from core.jets import DerivativeSet
+from core.choices import RECOVERY, Normalize
+from core.decomposition import Box, boxes, interfaces, statements_in
+from core.equation import NOTHING, Equations, prepare, simplified
+from core.expression import Program
+from core.jetmath import constrained
+from core.jets import DerivativeSet, Jet
 from core.networks import Network
-from core.problem import Problem, Statement
+from core.parameters import Parameter
+from core.places import Data, Places
+from core.problem import AVERAGE, FLUX, Problem, Statement
+
+
+@dataclass(frozen=True)
+class Region:
+    """A sub-domain with its network; most problems have one. center and scale [d] normalize its points."""
+
+    box: Box
+    network: Network
+    theta: slice  # of the flat parameters, the network's
+    center: Tensor
+    scale: Tensor
+    unknowns: Mapping[str, int]  # where in the flat parameters the unknowns' values are
 
 
 @dataclass(frozen=True)
 class Block:
     """Points that are evaluated together: rows [start, stop) of a step's points; each row belongs to one statement."""
 
+    region: int
     equations: Equations
     start: int
     stop: int
-    terms: tuple[int, ...]  # for each expression, the loss term that its sum of squares goes to
-    scales: tuple[float, ...]  # for each expression, 1 / (points on each face)
+    terms: tuple[int, ...] = ()  # for each expression, the loss term that it goes to; none for an interface's side
+    scales: tuple[float, ...] = ()  # for each expression, 1 / (points on each face)
+    square: tuple[bool, ...] = ()  # for each expression, whether its square is what is averaged
+    data: Mapping[str, Tensor] = field(default_factory=dict)  # columns of an observation, [stop - start] each
+    interior: bool = False
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Blocks of one region whose points go through its network together: rows [start, stop), the first n of them with
+    derivatives."""
+
+    blocks: tuple[Block, ...]
+    derivatives: int  # how many of the blocks need derivatives
+    carried: DerivativeSet
+    outputs: DerivativeSet
+
+    @property
+    def start(self) -> int:
+        return self.blocks[0].start
+
+    @property
+    def stop(self) -> int:
+        return self.blocks[-1].stop
+
+    @property
+    def n(self) -> int:
+        return self.blocks[self.derivatives - 1].stop - self.start if self.derivatives else self.stop - self.start
 
 
 class Objective:
     """Everything about the loss that does not change while training.
 
     Each loss term is a sum of mean squares: one for each equation, and one for each face of each condition, as in
-    Wang et al. 2021 (whose Helmholtz boundary loss is the sum over the four edges). Points are redrawn uniformly at
-    every step from `draws` [N, d] in [0, 1).
+    Wang et al. 2021 (whose Helmholtz boundary loss is the sum over the four edges). Points come from `draws` [N, c] in
+    [0, 1]. The flat parameters are the networks', then the unknowns. `data`: the points of every observation.
     """
 
-    def __init__(self, problem: Problem, network: Network, dtype: torch.dtype) -> None:
-        self.problem, self.network, self.dtype = problem, network, dtype
-        bounds = torch.tensor(list(problem.domain.values()), dtype=torch.float64)
-        low, span = bounds[:, 0], bounds[:, 1] - bounds[:, 0]
-        # a uniform variable has standard deviation span / sqrt(12): the z-score of the paper's code, without its noise
-        self.center = (low + span / 2).to(dtype)
-        self.scale = (math.sqrt(12) / span).to(dtype)
+    def __init__(self, problem: Problem, networks: Network | Sequence[Network], dtype: torch.dtype, *,
+                 normalize: Normalize = "z-score", data: Mapping[str, Data] | None = None) -> None:
+        self.problem, self.dtype = problem, dtype
+        self.networks = tuple(networks) if isinstance(networks, Sequence) else (networks,)
+        self.network = self.networks[0]
+        parts = boxes(problem)
+        assert len(parts) == len(self.networks), "a network for each sub-domain"
+        self.regions = self._regions(parts, normalize)
+        has_recovery = all(n.has_recovery for n in self.networks)
+        self.terms = (*problem.terms, RECOVERY) if has_recovery else problem.terms
+        self._recovery = self.terms.index(RECOVERY) if has_recovery else None
+        self._hard = {name: Program(simplified(node, problem.constants)) for name, node in problem.hard_nodes.items()}
+        self.places = Places(problem, dtype)
         self.blocks: list[Block] = []
-        rows_low, rows_span = [], []
-        row = 0
-        for statements, equations in self._grouped(problem.statements):
-            first = statements[0]
-            count = self._rows(first)
-            terms = tuple(problem.terms.index(s.term) for s in statements)
-            self.blocks.append(Block(equations, row, row + count, terms, (1 / first.points,) * len(statements)))
-            for face in first.faces or (None,):
-                lo, sp = low.clone(), span.clone()
-                if face is not None:
-                    lo[face.axis], sp[face.axis] = face.at, 0.0
-                rows_low.append(lo.expand(first.points, -1))
-                rows_span.append(sp.expand(first.points, -1))
-            row += count
-        self.points = row
-        self.low = torch.cat(rows_low).to(dtype)
-        self.span = torch.cat(rows_span).to(dtype)
-        self._passes = self._merge()
+        self._sides: dict[tuple[int, int], Block] = {}  # (interface, 0 before or 1 after)
+        self._interfaces = interfaces(parts)
+        for number in range(len(parts)):
+            self._lay_out(parts, number, data or {})
+        self.places.close()
+        self.passes = self._merge()
+        self.points = self.places.rows
+
+    # ------------------------------------------------------------------ what others ask
 
     @property
     def dimension(self) -> int:
         """Number of inputs."""
-        return self.low.shape[1]
+        return len(self.problem.domain)
+
+    @property
+    def columns(self) -> int:
+        """Random numbers for each point."""
+        return self.places.columns
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return sum(p.size for p in self.parameters)
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Start values [P]. Drawn in float64 whatever the precision, so that float32 and float64 start alike."""
+        return torch.cat([p.initial(generator).reshape(-1) for p in self.parameters]).to(self.dtype)
 
     def losses(self, theta: Tensor, draws: Tensor) -> list[Tensor]:
-        """Raw loss terms, T scalars, before any weight. theta [P], draws [N, d] uniform in [0, 1)."""
-        return self._losses(theta, draws, self._passes)
+        """Raw loss terms, T scalars, before any weight. theta [P], draws [N, c] in [0, 1]."""
+        return self._losses(theta, draws, self.passes)
 
     def losses_apart(self, theta: Tensor, draws: Tensor) -> list[Tensor]:
         """The same, every point still visited once, but each group of points in a pass of its own.
 
         The gradient of one term then costs a backward pass over that term's points only.
         """
-        return self._losses(theta, draws, [(block,) for block in self.blocks])
+        return self._losses(theta, draws, [_alone(block) for block in self.blocks])
 
-    def physical(self, draws: Tensor) -> Tensor:
-        """Points [N, d] in physical units from draws in [0, 1)."""
-        return torch.addcmul(self.low, draws, self.span)
+    def rows(self, theta: Tensor, draws: Tensor) -> Tensor:
+        """The residuals [R] of every statement at each of its points, one block after the other.
 
-    def normalized(self, x: Tensor) -> Tensor:
-        """Physical points as z-scores, the network's inputs."""
-        return (x - self.center) * self.scale
+        Not for sub-domains. `row_terms`, `row_scales` and `row_square` [R] say what becomes of a row in the loss.
+        """
+        values, _ = self._evaluate(theta, draws, self.passes)
+        return torch.cat([v for block in self.blocks for v in values[block.start]])
 
-    # ------------------------------------------------------------------
-
-    def _losses(self, theta: Tensor, draws: Tensor, passes: list[tuple[Block, ...]]) -> list[Tensor]:
-        x = self.physical(draws)
-        z = self.normalized(x)
-        terms: list[Tensor | None] = [None] * len(self.problem.terms)
-        for blocks in passes:
-            lead = blocks[0]
-            start, stop = lead.start, blocks[-1].stop
-            jet = self.network.forward(theta, z[start:stop], self.scale.unsqueeze(1), lead.stop - lead.start,
-                                       lead.equations.carried, lead.equations.outputs)
-            for block in blocks:
-                own = jet
-                if block is not lead:
-                    value = jet.value[block.start - start: block.stop - start]
-                    own = type(jet)(DerivativeSet(), value, None, [], [], block.stop - block.start)
-                values = block.equations.residuals(own, x[block.start: block.stop])
-                for residual, term, factor in zip(values, block.terms, block.scales, strict=True):
-                    loss = (residual * residual).sum() * factor
-                    previous = terms[term]
-                    terms[term] = loss if previous is None else previous + loss
-        return [t for t in terms if t is not None]
-
-    def _grouped(self, statements: tuple[Statement, ...]) -> list[tuple[list[Statement], Equations]]:
-        """Statements that share their points: the interior's with equal counts, a face's with equal counts."""
-        groups: dict[tuple[object, int], list[Statement]] = {}
-        for s in statements:
-            groups.setdefault((s.faces, s.points), []).append(s)
-        p = self.problem
-        prepared = [(group, prepare([s.expression for s in group], p.inputs, p.fields, p.constants))
-                    for group in groups.values()]
-        # those that need derivatives first: groups of values only can then join the first one's pass
-        return sorted(prepared, key=lambda pair: pair[1].carried.order == 0)
-
-    def _merge(self) -> list[tuple[Block, ...]]:
-        """Groups that need values only ride along with the last group that needs derivatives."""
-        passes: list[tuple[Block, ...]] = []
+    def row_table(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For every row of `rows`: its loss term (int64), its scale, whether it is squared, and its point's number."""
+        terms: list[int] = []
+        scales: list[float] = []
+        square: list[bool] = []
+        points: list[int] = []
         for block in self.blocks:
-            if passes and block.equations.carried.order == 0:
-                passes[-1] = (*passes[-1], block)
+            count = block.stop - block.start
+            for t, scale, sq in zip(block.terms, block.scales, block.square, strict=True):
+                terms += [t] * count
+                scales += [scale] * count
+                square += [sq] * count
+                points += range(block.start, block.stop)
+        return (torch.tensor(terms), torch.tensor(scales, dtype=self.dtype), torch.tensor(square),
+                torch.tensor(points))
+
+    def residual_size(self, theta: Tensor, draws: Tensor) -> Tensor:
+        """Root of the sum of squares of all equations at points drawn inside the domain, [M]; draws [M, c].
+
+        Not for sub-domains. For samplers that follow the residual.
+        """
+        inside = [block for block in self.blocks if block.interior]
+        total = torch.zeros(len(draws), dtype=self.dtype)
+        with torch.no_grad():
+            x = self.places.physical_of(inside[0].start, draws)
+            for block in inside:
+                parts = [torch.stack(self.values(theta, part, block.equations), 1) for part in torch.split(x, 20_000)]
+                total += torch.cat(parts).square().sum(1)
+        return total.sqrt()
+
+    def values(self, theta: Tensor, x: Tensor, equations: Equations, *, fields: bool = False) -> list[Tensor]:
+        """Expressions, or the fields themselves, at any points x [M, d] in physical units; [M] each."""
+        if len(self.regions) == 1:
+            return self._values_in(0, theta, x, equations, fields)
+        home = self.region_of(x)
+        out: list[Tensor] = []
+        for number in range(len(self.regions)):
+            rows = (home == number).nonzero().squeeze(1)
+            if len(rows) == 0:
+                continue
+            values = self._values_in(number, theta, x[rows], equations, fields)
+            out = out or [torch.zeros(len(x), dtype=self.dtype) for _ in values]
+            for target, value in zip(out, values, strict=True):
+                target[rows] = value
+        return out
+
+    def region_of(self, x: Tensor) -> Tensor:
+        """The number of the sub-domain of each point [M]; on an interface the one before it."""
+        home = torch.zeros(len(x), dtype=torch.long)
+        for number in reversed(range(len(self.regions))):
+            box = self.regions[number].box
+            low, high = torch.tensor(box.low, dtype=x.dtype), torch.tensor(box.high, dtype=x.dtype)
+            home[((x >= low) & (x <= high)).all(1)] = number
+        return home
+
+    def unknowns(self, theta: Tensor) -> dict[str, float]:
+        """The present values of the unknowns; those of sub-domains as 'nu 1', 'nu 2', ..."""
+        return {p.name: float(theta[p.offset]) for p in self._unknowns}
+
+    def recovery(self, theta: Tensor) -> tuple[int, Tensor] | None:
+        """The number of slope recovery's loss term and its value, summed over the sub-domains; None without."""
+        if self._recovery is None:
+            return None
+        return self._recovery, torch.stack([r.network.recovery(theta[r.theta]) for r in self.regions]).sum()
+
+    def jet(self, region: int, theta: Tensor, x: Tensor, n: int, carried: DerivativeSet,
+            outputs: DerivativeSet) -> Jet:
+        """The fields' jet at points x [N, d] of a region, hard constraints included."""
+        r = self.regions[region]
+        z = (x - r.center) * r.scale
+        own = theta if len(self.regions) == 1 and not self._unknowns else theta[r.theta]
+        if not self._hard:
+            return r.network.forward(own, z, r.scale.unsqueeze(1), n, carried, outputs)
+        raw = r.network.forward(own, z, r.scale.unsqueeze(1), n, carried, carried)
+        return constrained(raw, x, self.problem.fields, self.problem.inputs, self._hard)
+
+    # ------------------------------------------------------------------ the loss
+
+    def _losses(self, theta: Tensor, draws: Tensor, passes: Sequence[Pass]) -> list[Tensor]:
+        values, _ = self._evaluate(theta, draws, passes)
+        terms: list[Tensor | None] = [None] * len(self.terms)
+
+        def add(term: int, loss: Tensor) -> None:
+            previous = terms[term]
+            terms[term] = loss if previous is None else previous + loss
+
+        for block in (b for p in passes for b in p.blocks):
+            for value, term, scale, square in zip(values[block.start], block.terms, block.scales, block.square,
+                                                  strict=False):
+                add(term, (value * value if square else value).sum() * scale)
+        for number in range(len(self._interfaces)):
+            before, after = (values[self._sides[number, side].start] for side in (0, 1))
+            add(self.terms.index(FLUX), (before[0] - after[0]).square().mean())
+            for a, b in zip(before[1:], after[1:], strict=True):
+                # each side's distance to the average of the two, squared: twice ((a - b) / 2)^2
+                add(self.terms.index(AVERAGE), (a - b).square().mean() / 2)
+        recovery = self.recovery(theta)
+        if recovery is not None:
+            add(*recovery)
+        return [torch.zeros((), dtype=self.dtype) if t is None else t for t in terms]
+
+    def _evaluate(self, theta: Tensor, draws: Tensor,
+                  passes: Sequence[Pass]) -> tuple[dict[int, list[Tensor]], Tensor]:
+        """The expressions' values by the start of their block, and the points [N, d]."""
+        x = self.places.physical(draws)
+        out: dict[int, list[Tensor]] = {}
+        for p in passes:
+            region = p.blocks[0].region
+            jet = self.jet(region, theta, x[p.start: p.stop], p.n, p.carried, p.outputs)
+            for position, block in enumerate(p.blocks):
+                own = jet
+                if position >= p.derivatives > 0 or (p.derivatives == 0 and len(p.blocks) > 1):
+                    value = jet.value[block.start - p.start: block.stop - p.start]
+                    own = Jet(DerivativeSet(), value, None, [], [], block.stop - block.start)
+                elif p.derivatives > 1:
+                    own = _slice(jet, block.start - p.start, block.stop - p.start)
+                known = self._known(region, theta, block.data)
+                out[block.start] = block.equations.residuals(own, x[block.start: block.stop], known)
+        return out, x
+
+    def _known(self, region: int, theta: Tensor, data: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        unknowns = self.regions[region].unknowns
+        if not unknowns and not data:
+            return NOTHING
+        return {name: theta[place] for name, place in unknowns.items()} | dict(data)
+
+    def _values_in(self, region: int, theta: Tensor, x: Tensor, equations: Equations, fields: bool) -> list[Tensor]:
+        if fields:
+            jet = self.jet(region, theta, x, len(x), DerivativeSet(), DerivativeSet())
+            return list(jet.value.unbind(1))
+        jet = self.jet(region, theta, x, len(x), equations.carried, equations.outputs)
+        return equations.residuals(jet, x, self._known(region, theta, {}))
+
+    # ------------------------------------------------------------------ building
+
+    def _regions(self, parts: Sequence[Box], normalize: Normalize) -> tuple[Region, ...]:
+        parameters: list[Parameter] = []
+        slices, offset = [], 0
+        for number, network in enumerate(self.networks, start=1):
+            prefix = f"{number}: " if len(parts) > 1 else ""
+            begin = offset
+            for p in network.parameters:
+                parameters.append(Parameter(prefix + p.name, p.shape, begin + p.offset, p.initial))
+                offset += p.size
+            slices.append(slice(begin, offset))
+        d = self.problem.decomposition
+        self._unknowns: list[Parameter] = []
+        places: list[dict[str, int]] = [{} for _ in parts]
+        for name, start in self.problem.unknowns.items():
+            local = d is not None and name in d.local
+            for number in range(len(parts) if local else 1):
+                value = d.starts[number] if local and d is not None and d.starts else start
+                title = f"{name} {number + 1}" if local else name
+                self._unknowns.append(Parameter(title, (), offset, _constant(value)))
+                for part in ([number] if local else range(len(parts))):
+                    places[part][name] = offset
+                offset += 1
+        self.parameters = (*parameters, *self._unknowns)
+        self.kernels = tuple(
+            Parameter((f"{number}: " if len(parts) > 1 else "") + k.name, k.shape, s.start + k.offset, k.initial)
+            for number, (network, s) in enumerate(zip(self.networks, slices, strict=True), start=1)
+            for k in network.kernels)
+        out = []
+        for box, network, s, unknowns in zip(parts, self.networks, slices, places, strict=True):
+            low = torch.tensor(box.low, dtype=torch.float64)
+            span = torch.tensor(box.high, dtype=torch.float64) - low
+            # a uniform variable has standard deviation span / sqrt(12): the z-score of the paper's code, noise-free
+            factor = {"z-score": math.sqrt(12) / span, "unit": 2 / span, "none": torch.ones_like(span)}[normalize]
+            center = torch.zeros_like(low) if normalize == "none" else low + span / 2
+            out.append(Region(box, network, s, center.to(self.dtype), factor.to(self.dtype), unknowns))
+        return tuple(out)
+
+    def _lay_out(self, parts: Sequence[Box], number: int, data: Mapping[str, Data]) -> None:
+        """The blocks of one region: those with derivatives first, so that values only can join the last one's pass."""
+        p, box = self.problem, parts[number]
+        groups: dict[tuple[object, ...], list[Statement]] = {}
+        for s in statements_in(p, parts, number):
+            groups.setdefault((s.faces, s.points, s.observation), []).append(s)
+        prepared = [(group, prepare([s.expression for s in group], p.inputs, p.fields, p.constants, p.average_nodes))
+                    for group in groups.values()]
+        prepared.sort(key=lambda pair: pair[1].carried.order == 0)
+        sides = self._side_equations(number)
+        derived = sum(e.carried.order > 0 for _, e in prepared)
+        for group, equations in prepared[:derived]:
+            self._add(number, box, group, equations, data)
+        for (interface, side), equations in sides:
+            count = p.decomposition.interface_points if p.decomposition else 0
+            face = self._interfaces[interface]
+            other = self._sides.get((interface, 1 - side))
+            start, stop = self.places.add_face(box, face.axis, face.at, count,
+                                               same_as=other.start if other is not None else None)
+            block = Block(number, equations, start, stop)
+            self._sides[interface, side] = block
+            self.blocks.append(block)
+        for group, equations in prepared[derived:]:
+            self._add(number, box, group, equations, data)
+
+    def _add(self, number: int, box: Box, group: list[Statement], equations: Equations,
+             data: Mapping[str, Data]) -> None:
+        lead = group[0]
+        columns: Mapping[str, Tensor] = {}
+        if lead.observation:
+            own = data[lead.observation].within(box) if len(self.regions) > 1 else data[lead.observation]
+            if len(own.points) == 0:
+                return
+            start, stop = self.places.add_points(own.points)
+            columns = {f"{name}_data": column.to(self.dtype) for name, column in own.columns.items()}
+            count = stop - start
+        else:
+            start, stop = self.places.add(box, lead.faces, lead.points)
+            count = lead.points
+        self.blocks.append(Block(
+            number, equations, start, stop, tuple(self.terms.index(s.term) for s in group),
+            (1 / count,) * len(group), tuple(s.measure == "square" for s in group), columns, lead.interior))
+
+    def _side_equations(self, number: int) -> list[tuple[tuple[int, int], Equations]]:
+        p, out = self.problem, []
+        values = [p.field_node(name) for name in p.fields]
+        for k, face in enumerate(self._interfaces):
+            for side, region in enumerate((face.before, face.after)):
+                if region == number:
+                    equations = prepare([p.flux_nodes[face.axis], *values], p.inputs, p.fields, p.constants)
+                    out.append(((k, side), equations))
+        return out
+
+    def _merge(self) -> list[Pass]:
+        """Blocks that need values only ride along with the last block of their region that needs derivatives; sides
+        of interfaces, whose fluxes need first derivatives at most, with the equations where these carry them."""
+        passes: list[Pass] = []
+        for block in self.blocks:
+            e = block.equations
+            last = passes[-1] if passes and passes[-1].blocks[0].region == block.region else None
+            if last is not None and e.carried.order == 0:
+                passes[-1] = Pass((*last.blocks, block), last.derivatives, last.carried, last.outputs)
+            elif (last is not None and not block.terms and e.carried.order == 1 and last.derivatives == len(last.blocks)
+                  and set(e.carried.first) <= set(last.carried.first)):
+                first = tuple(sorted({*last.outputs.first, *e.carried.first}))
+                outputs = DerivativeSet(first, last.outputs.operators, last.outputs.higher)
+                passes[-1] = Pass((*last.blocks, block), last.derivatives + 1, last.carried, outputs)
             else:
-                passes.append((block,))
+                passes.append(_alone(block))
         return passes
 
-    def _rows(self, statement: Statement) -> int:
-        return statement.points * max(1, len(statement.faces))
+
+def _alone(block: Block) -> Pass:
+    e = block.equations
+    return Pass((block,), int(e.carried.order > 0), e.carried, e.outputs)
+
+
+def _slice(jet: Jet, start: int, stop: int) -> Jet:
+    """The jet of some of the points that have derivatives."""
+    def rows(channel: Tensor | None) -> Tensor | None:
+        return channel if channel is None or channel.shape[-2] == 1 else channel[..., start:stop, :]
+
+    return Jet(jet.derivatives, jet.value[start:stop], rows(jet.first), [rows(o) for o in jet.operators],
+               [rows(h) for h in jet.higher], stop - start)
+
+
+def _constant(value: float) -> Callable[[torch.Generator], Tensor]:
+    return lambda generator: torch.tensor(value, dtype=torch.float64)

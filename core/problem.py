@@ -1,4 +1,4 @@
-"""A problem: domain, fields, equations as text, conditions, and the solution where it is known.
+"""A problem: domain, fields, equations as text, conditions, observations, and the solution where it is known.
 
 Parsing and checking only, no torch: a form can validate what a person types without loading it.
 """
@@ -6,13 +6,12 @@ Parsing and checking only, no torch: a form can validate what a person types wit
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from core._problem_checks import check_decomposition, check_domain, check_names, check_use
 from core.expression import (
-    RESERVED,
     Binary,
     ExpressionError,
     Name,
@@ -26,85 +25,61 @@ from core.expression import (
     with_known_values,
 )
 from core.latex import to_latex
+from core.statements import (
+    Condition,
+    Decomposition,
+    Face,
+    Observation,
+    ProblemError,
+    Residual,
+    Statement,
+)
 
-IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+__all__ = ["Condition", "Decomposition", "Face", "Observation", "Problem", "ProblemError", "Residual", "Statement"]
+
 MAX_ORDER = 4
-
-
-class ProblemError(Exception):
-    """A problem that makes no sense. `path` is the place, such as 'residuals.0.equation'; str() is a sentence."""
-
-    def __init__(self, message: str, path: str = "") -> None:
-        self.path = path
-        super().__init__(message)
-
-    def __reduce__(self) -> tuple[type[ProblemError], tuple[str, str]]:
-        return type(self), (str(self), self.path)
-
-
-@dataclass(frozen=True)
-class Residual:
-    """An equation that holds inside the domain; zero where it holds."""
-
-    name: str
-    equation: str
-    term: str = "residual"
-    points: int = 128
-
-
-@dataclass(frozen=True)
-class Condition:
-    """An equation that holds on one face of the domain, or on all of them."""
-
-    name: str
-    on: str
-    equation: str
-    term: str = "boundary"
-    points: int = 128
-
-
-@dataclass(frozen=True)
-class Face:
-    """The part of the boundary where input number `axis` has the value `at`."""
-
-    axis: int
-    at: float
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A parsed equation: the loss term it belongs to, the points it is sampled on, and the expression that is zero.
-
-    `faces` is empty for an equation of the interior. In `expression` all definitions, constants that are
-    definitions and exact solutions are already written out.
-    """
-
-    name: str
-    term: str
-    points: int
-    expression: Node
-    faces: tuple[Face, ...] = ()
+FLUX, AVERAGE = "interface flux", "interface average"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A boundary or initial value problem on a box. Raises ProblemError with the place when it makes no sense."""
+    """A boundary or initial value problem on a box or a ball. Raises ProblemError with the place if it makes no sense.
+
+    unknowns: numbers that are learned with the network, with their start values; truth: what they should become.
+    averages: expressions whose mean over the equations' points the equations may use by name, such as the two of a
+    Rayleigh quotient. readings: expressions of averages and unknowns that are looked at. quantities: expressions of
+    the fields that are looked at and compared like fields.
+    hard: for each field an expression in which the field's name stands for the network's raw output, such as
+    x*(1 - x)*u. periodic: inputs in which the fields have the domain's length as their period. homogeneous: the
+    solution is known up to a factor.
+    """
 
     name: str
     fields: tuple[str, ...]
     domain: Mapping[str, tuple[float, float]]
-    residuals: tuple[Residual, ...]
+    residuals: tuple[Residual, ...] = ()
     conditions: tuple[Condition, ...] = ()
     constants: Mapping[str, float] = field(default_factory=dict)
     definitions: Mapping[str, str] = field(default_factory=dict)
     exact: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
+    shape: str = "box"
+    observations: tuple[Observation, ...] = ()
+    unknowns: Mapping[str, float] = field(default_factory=dict)
+    truth: Mapping[str, float] = field(default_factory=dict)
+    averages: Mapping[str, str] = field(default_factory=dict)
+    readings: Mapping[str, str] = field(default_factory=dict)
+    quantities: Mapping[str, str] = field(default_factory=dict)
+    hard: Mapping[str, str] = field(default_factory=dict)
+    periodic: tuple[str, ...] = ()
+    homogeneous: bool = False
+    decomposition: Decomposition | None = None
 
     def __post_init__(self) -> None:
-        self._check_names()
-        for position, name in enumerate(self.fields):
-            if not any(name in _fields_of(s.expression) for s in self.statements if not s.faces):
-                raise ProblemError(f"the field '{name}' appears in no equation", f"fields.{position}")
+        check_names(self)
+        check_domain(self)
+        check_use(self)
+        check_decomposition(self)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -114,7 +89,8 @@ class Problem:
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the loss terms, in the order of first appearance; residuals come first."""
-        return tuple(dict.fromkeys([r.term for r in self.residuals] + [c.term for c in self.conditions]))
+        own = [r.term for r in self.residuals] + [c.term for c in self.conditions] + [o.term for o in self.observations]
+        return tuple(dict.fromkeys([*own, *((FLUX, AVERAGE) if self.decomposition else ())]))
 
     @property
     def residual_terms(self) -> frozenset[str]:
@@ -123,34 +99,111 @@ class Problem:
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
-        """Every equation and condition, parsed, with definitions written out."""
+        """Every equation, condition and observation, parsed, with definitions written out."""
         out = []
         for i, r in enumerate(self.residuals):
-            out.append(Statement(r.name, r.term, r.points, self._equation(r.equation, f"residuals.{i}.equation")))
+            node = self._equation(r.equation, f"residuals.{i}.equation", extra=self.averages)
+            out.append(Statement(r.name, r.term, r.points, node, measure=r.measure))
         for i, c in enumerate(self.conditions):
-            expression = self._equation(c.equation, f"conditions.{i}.equation")
-            out.append(Statement(c.name, c.term, c.points, expression, self._faces(c.on, f"conditions.{i}.on")))
+            node = self._equation(c.equation, f"conditions.{i}.equation")
+            out.append(Statement(c.name, c.term, c.points, node, self._faces(c.on, f"conditions.{i}.on")))
+        for i, o in enumerate(self.observations):
+            node = self._equation(o.equation, f"observations.{i}.equation", extra=dict.fromkeys(self.columns(o)))
+            out.append(Statement(o.name, o.term, o.points, node, measure=o.measure, observation=o.name))
         return tuple(out)
+
+    def expression_of(self, observation: Observation) -> Node:
+        """The expression of an observation."""
+        return next(s.expression for s in self.statements if s.observation == observation.name)
+
+    def columns(self, observation: Observation) -> tuple[str, ...]:
+        """The names by which an observation's equation uses the columns of its file."""
+        return tuple(f"{name}_data" for name in (*self.fields, *self.quantities, *observation.columns))
 
     @cached_property
     def solution(self) -> dict[str, Node]:
-        """The exact solution of each field for which one is given."""
+        """The exact solution of each field or quantity for which one is given."""
         out = {}
         for name, text in self.exact.items():
-            if name not in self.fields:
-                raise ProblemError(f"an exact solution is given for '{name}', which is no field", f"exact.{name}")
-            out[name] = substitute(self._parse(text, f"exact.{name}", fields=(), extra=self._resolved), self._resolved)
+            if name not in self.fields and name not in self.quantities:
+                raise ProblemError(f"an exact solution is given for '{name}', which is no field and no quantity",
+                                   f"exact.{name}")
+            node = substitute(self._parse(text, f"exact.{name}", fields=(), extra=self._resolved), self._resolved)
+            if own := names(node) & {*self.fields, *self.unknowns}:
+                raise ProblemError(f"an exact solution is an expression of inputs and constants; '{min(own)}' is "
+                                   f"neither", f"exact.{name}")
+            out[name] = node
         return out
+
+    @cached_property
+    def average_nodes(self) -> dict[str, Node]:
+        """The expressions of the averages, definitions written out."""
+        return {key: self._equation(text, f"averages.{key}") for key, text in self.averages.items()}
+
+    @cached_property
+    def reading_nodes(self) -> dict[str, Node]:
+        """The expressions of the readings."""
+        out = {}
+        for key, text in self.readings.items():
+            node = self._parse(text, f"readings.{key}", fields=(), extra=self.averages)
+            if used := names(node) & set(self.inputs):
+                raise ProblemError(f"a reading is one number; it cannot depend on the input '{min(used)}'",
+                                   f"readings.{key}")
+            out[key] = node
+        return out
+
+    @cached_property
+    def quantity_nodes(self) -> dict[str, Node]:
+        """The expressions of the quantities, definitions written out."""
+        return {key: self._equation(text, f"quantities.{key}") for key, text in self.quantities.items()}
+
+    @cached_property
+    def hard_nodes(self) -> dict[str, Node]:
+        """For each field with a hard constraint, its expression of the inputs and the fields' raw outputs."""
+        out = {}
+        for key, text in self.hard.items():
+            path = f"hard.{key}"
+            if key not in self.fields:
+                raise ProblemError(f"a hard constraint is given for '{key}', which is no field", path)
+            node = self._equation(text, path)
+            if derivatives(node):
+                raise ProblemError("a hard constraint is made of inputs and the network's output, without derivatives",
+                                   path)
+            if used := names(node) & set(self.unknowns):
+                raise ProblemError(f"the unknown '{min(used)}' cannot be part of a hard constraint", path)
+            out[key] = node
+        return out
+
+    @cached_property
+    def flux_nodes(self) -> dict[int, Node]:
+        """The flux across an interface, by the number of the input that is cut."""
+        if self.decomposition is None:
+            return {}
+        return {self.inputs.index(key): self._equation(text, f"decomposition.flux.{key}")
+                for key, text in self.decomposition.flux.items()}
+
+    def field_node(self, name: str) -> Node:
+        """The expression that is a field itself."""
+        return Name(name, 0)
 
     def latex(self) -> list[tuple[str, str]]:
         """(label, LaTeX) of every equation, definition, condition and exact solution, as they were typed."""
-        rows = [(r.name, self._typeset(r.equation)) for r in self.residuals]
-        rows += [(key, f"{to_latex(Name(key, 0))} = {self._typeset(text, zero=False)}")
-                 for key, text in self.definitions.items()]
+        def row(group: Mapping[str, str]) -> list[tuple[str, str]]:
+            return [(key, f"{to_latex(Name(key, 0))} = {self._typeset(text, zero=False)}")
+                    for key, text in group.items()]
+
+        rows = [(r.name, self._typeset(r.equation, zero=r.measure == "square")) for r in self.residuals]
+        rows += row(self.definitions)
+        rows += [(key, rf"{to_latex(Name(key, 0))} = \langle {self._typeset(text, zero=False)} \rangle")
+                 for key, text in self.averages.items()]
         for c in self.conditions:
             at = self._typeset(c.on, zero=False) if c.on != "boundary" else ""
             place = rf"\text{{ at }} {at}" if at else r"\text{ on the boundary}"
             rows.append((c.name, self._typeset(c.equation) + place))
+        rows += [(o.name, self._typeset(o.equation, zero=o.measure == "square")) for o in self.observations]
+        rows += [(f"hard {key}", rf"{to_latex(Name(key, 0))} \leftarrow {self._typeset(text, zero=False)}")
+                 for key, text in self.hard.items()]
+        rows += row(self.readings) + row(self.quantities)
         rows += [("exact", f"{to_latex(Name(f'{key}_exact', 0))} = {self._typeset(text, zero=False)}")
                  for key, text in self.exact.items()]
         return rows
@@ -177,21 +230,21 @@ class Problem:
             resolve(key, ())
         return done
 
-    def _equation(self, text: str, path: str) -> Node:
+    def _equation(self, text: str, path: str, *, extra: Mapping[str, object] | None = None) -> Node:
         exact = {f"{key}_exact": node for key, node in self.solution.items()}
-        node = self._parse(text, path, extra={**self._resolved, **exact})
+        node = self._parse(text, path, extra={**self._resolved, **exact, **(extra or {})})
         node = substitute(node, {**self._resolved, **exact})
         try:
             with_known_values(node, self.constants)
         except ExpressionError as error:
             raise ProblemError(f"with the constants given, {error.message} in this equation", path) from error
-        if not _fields_of(node) & set(self.fields):
+        if not fields_of(node) & {*self.fields, *self.averages}:
             raise ProblemError(f"this equation contains none of the fields ({', '.join(self.fields)})", path)
         return node
 
     def _parse(self, text: str, path: str, *, fields: tuple[str, ...] | None = None,
                extra: Mapping[str, object] | None = None) -> Node:
-        known = (*self.constants, *(extra or {}))
+        known = (*self.constants, *self.unknowns, *(extra or {}))
         try:
             return parse(text, inputs=self.inputs, fields=self.fields if fields is None else fields, names=known,
                          max_order=MAX_ORDER)
@@ -200,7 +253,12 @@ class Problem:
 
     def _faces(self, on: str, path: str) -> tuple[Face, ...]:
         if on.strip() == "boundary":
+            if self.shape == "ball":
+                low, high = next(iter(self.domain.values()))
+                return (Face(-1, (high - low) / 2),)
             return tuple(Face(axis, at) for axis, bounds in enumerate(self.domain.values()) for at in bounds)
+        if self.shape == "ball":
+            raise ProblemError(f"'{on}' is no place of a ball; write 'boundary', its sphere", path)
         try:
             node = parse(on, inputs=self.inputs, fields=(), names=self.constants)
         except ExpressionError as error:
@@ -220,43 +278,15 @@ class Problem:
 
     def _typeset(self, text: str, *, zero: bool = True) -> str:
         """LaTeX of a text as it was typed: 'a = b' keeps its sides, a lone expression gets '= 0'."""
-        known = (*self.constants, *self.definitions, *(f"{key}_exact" for key in self.exact))
+        columns = (f"{name}_data" for o in self.observations for name in (*self.fields, *self.quantities, *o.columns))
+        known = (*self.constants, *self.unknowns, *self.averages, *self.definitions,
+                 *(f"{key}_exact" for key in self.exact), *columns)
         left, right = parse_sides(text, inputs=self.inputs, fields=self.fields, names=known)
         if right is not None:
             return f"{to_latex(left)} = {to_latex(right)}"
         return f"{to_latex(left)} = 0" if zero else to_latex(left)
 
-    # ------------------------------------------------------------------ checks
 
-    def _check_names(self) -> None:
-        seen: dict[str, str] = {}
-        groups = {"domain": self.inputs, "fields": self.fields, "constants": self.constants,
-                  "definitions": self.definitions}
-        for group, members in groups.items():
-            for name in members:
-                path = f"{group}.{name}" if isinstance(members, Mapping) or group == "domain" else group
-                if not IDENTIFIER.match(name):
-                    raise ProblemError(f"'{name}' is no name; a name is a letter, then letters, digits or _", path)
-                if name in RESERVED:
-                    raise ProblemError(f"'{name}' has a fixed meaning and cannot be a name here", path)
-                if name in seen:
-                    raise ProblemError(f"'{name}' is in {seen[name]} already", path)
-                seen[name] = group
-        if not self.fields:
-            raise ProblemError("there is no field to solve for", "fields")
-        if not self.domain:
-            raise ProblemError("there is no input; the domain needs at least one", "domain")
-        if not self.residuals:
-            raise ProblemError("there is no equation; at least one is needed", "residuals")
-        for position, residual in enumerate(self.residuals):
-            if residual.name in (other.name for other in self.residuals[:position]):
-                raise ProblemError(f"there is an equation '{residual.name}' already; a panel could not tell them apart",
-                                   f"residuals.{position}.name")
-        for name, (low, high) in self.domain.items():
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ProblemError(f"{name} runs from {low:g} to {high:g}; the lower bound must be below the upper",
-                                   f"domain.{name}")
-
-
-def _fields_of(node: Node) -> set[str]:
+def fields_of(node: Node) -> set[str]:
+    """The names that occur in an expression, by themselves or differentiated."""
     return {name for name, _ in derivatives(node)} | set(names(node))

@@ -10,22 +10,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.balancing import Balancing
+from core.balancing import Balancing, Seen
+from core.choices import RECOVERY
+from core.directions import DIRECTIONS
 from core.engine import EagerEngine, Engine
-from core.networks import initial_parameters
 from core.objective import Objective
-from core.optimizers import Adam, Decay
+from core.optimizers import Decay, Optimizer
+from core.pointwise import PointWeights, next_epsilon
+from core.sampling import Group, Sampler, Sampling
+from core.tangent_kernel import traces
 
 
 @dataclass(frozen=True)
 class State:
     """Everything that decides the steps to come: restoring it is the same as never having stopped."""
 
-    tensors: Mapping[str, Tensor]  # theta, m, v [P]; weights, targets [T]; generator, uint8
+    tensors: Mapping[str, Tensor]  # those of _STATE; generator, uint8
     numbers: Mapping[str, Any]  # iteration, learning_rate, rule; engine, which made the last steps
 
 
-_STATE = ("theta", "m", "v", "weights", "targets")  # the tensors that a step replaces
+#: The tensors that a step replaces: theta, m, v [P]; weights, targets [T]; memory, of the balancing; multipliers, of
+#: the points; points, the draws of the last step [N, c].
+_STATE = ("theta", "m", "v", "weights", "targets", "memory", "multipliers", "points")
+_NEWER = ("memory", "multipliers", "points")  # which runs of version 0.1 do not have, nor need
 
 
 class NotFinite(ArithmeticError):
@@ -38,30 +45,44 @@ class NotFinite(ArithmeticError):
 
 
 class Trainer:
-    """Adam on the weighted sum of the loss terms, with minibatches redrawn at every step.
+    """A first-order optimizer on the weighted loss terms, with points drawn by a sampler.
 
     One `torch.Generator` draws the start values and all points. All tensors are replaced, never changed in place,
     so a reference to one is a snapshot.
     """
 
-    def __init__(self, objective: Objective, *, optimizer: Adam, decay: Decay, balancing: Balancing,
-                 learning_rate: float, weights: Mapping[str, float], seed: int) -> None:
+    def __init__(self, objective: Objective, *, optimizer: Optimizer, decay: Decay, balancing: Balancing,
+                 learning_rate: float, weights: Mapping[str, float], seed: int, sampling: Sampling | None = None,
+                 direction: str = "sum", points: PointWeights | None = None) -> None:
         self.objective, self.optimizer, self.decay, self.balancing = objective, optimizer, decay, balancing
-        self.learning_rate = learning_rate
-        self.engine: Engine = EagerEngine(objective, optimizer)
+        self.learning_rate, self.direction = learning_rate, direction
+        self.point_weights = points or PointWeights()
+        eager = EagerEngine(objective, optimizer, self.point_weights)
+        self.engine: Engine = eager
         self.generator = torch.Generator().manual_seed(seed)
-        self.terms = objective.problem.terms
+        self.terms = objective.terms
         self.residual = [term in objective.problem.residual_terms for term in self.terms]
-        self.kernels = [p.slice for p in objective.network.kernels]
-        self.iteration = 0
+        self.fixed = [term == RECOVERY for term in self.terms]
+        self.kernels = [p.slice for p in objective.kernels]
+        groups = [Group(p.start, p.stop, p.free, objective.columns, p.interior, p.name)
+                  for p in objective.places.patches]
         dtype = objective.dtype
-        self.theta = initial_parameters(objective.network, self.generator, dtype)
+        self.sampler = Sampler(sampling or Sampling(), groups, dtype)
+        self.iteration = 0
+        self.theta = objective.initial(self.generator)
         self.m = torch.zeros_like(self.theta)
         self.v = torch.zeros_like(self.theta)
         self.weights = torch.tensor([weights.get(term, 1.0) for term in self.terms], dtype=dtype)
         self.targets = self.weights.clone()
-        self.draws: Tensor | None = None  # the points of the last step
+        self.memory = balancing.start(len(self.terms), dtype)
+        self.multipliers = eager.multipliers()
+        self.points = torch.zeros(0, dtype=dtype)  # none drawn yet
         self._before: tuple[Tensor, ...] | None = None  # what the last good step started from
+
+    @property
+    def draws(self) -> Tensor | None:
+        """The draws [N, c] of the last step's points; None before the first."""
+        return self.points if len(self.points) else None
 
     def step(self) -> list[float]:
         """One step. Returns the raw losses before it, in the order of `terms`.
@@ -69,18 +90,27 @@ class Trainer:
         Raises NotFinite where a loss is NaN or infinite; parameters, moments and weights are then those of the last
         step whose losses were finite.
         """
-        before = (self.theta, self.m, self.v, self.weights, self.targets)
+        before = self._tensors()
         draws = self._draw()
         hyper = torch.tensor(self.optimizer.hyper(self.current_learning_rate(), self.iteration),
                              dtype=self.objective.dtype)
-        theta, m, v, tensor = self.engine.step(self.theta, self.m, self.v, self.weights, hyper, draws)
+        lam = self.multipliers
+        if self.direction == "sum":
+            theta, m, v, tensor, lam = self.engine.step(self.theta, self.m, self.v, self.weights, hyper, draws, lam)
+        else:
+            tensor, gradients = self.engine.term_gradients(self.theta, draws)
+            gradient = DIRECTIONS[self.direction](self.weights.unsqueeze(1) * gradients, self.generator)
+            theta, m, v = self.optimizer.update(self.theta, self.m, self.v, gradient, hyper)
         losses: list[float] = tensor.tolist()
         if not all(map(math.isfinite, losses)):
             self._go_back(losses)
-        self.theta, self.m, self.v, self.draws, self._before = theta, m, v, draws, before
+        self.theta, self.m, self.v, self.points, self._before = theta, m, v, draws, before
+        if self.point_weights.kind == "causal":
+            epsilon = next_epsilon(lam[1:], float(lam[0]))
+            lam = lam[:1] if epsilon == float(lam[0]) else torch.full_like(lam[:1], epsilon)
+        self.multipliers = lam
         if self.balancing.due(self.iteration):
-            _, gradients = self.engine.term_gradients(theta, draws)
-            self.weights, self.targets = self.balancing.update(self.weights, gradients, self.kernels, self.residual)
+            self._balance(theta, draws, tensor)
         self.iteration += 1
         return losses
 
@@ -100,6 +130,15 @@ class Trainer:
             self.generator.set_state(now)  # looking must not change the run
         return self.engine.term_gradients(self.theta, draws)
 
+    def readings(self) -> dict[str, float]:
+        """The learned numbers beside the networks' weights: unknowns, slopes, S(a)."""
+        out = self.objective.unknowns(self.theta)
+        for number, region in enumerate(self.objective.regions, start=1):
+            prefix = f"{number}: " if len(self.objective.regions) > 1 else ""
+            own = region.network.readings(self.theta[region.theta])
+            out |= {prefix + name: value for name, value in own.items()}
+        return out
+
     # ------------------------------------------------------------------ live changes
 
     def set_weight(self, term: str, value: float) -> None:
@@ -114,7 +153,9 @@ class Trainer:
 
     def set_balancing(self, rule: str) -> None:
         """Change the rule; the weights go on from where they are. Raises ValueError."""
-        self.balancing = replace(self.balancing, rule=rule)
+        if rule != self.balancing.rule:
+            self.balancing = replace(self.balancing, rule=rule)
+            self.memory = self.balancing.start(len(self.terms), self.objective.dtype)
 
     def set_learning_rate(self, value: float) -> None:
         """Set the start value of the learning rate; the decay goes on. Raises ValueError."""
@@ -130,9 +171,10 @@ class Trainer:
         Where the last step has spoilt the parameters, which only the next one's losses would show, it is the state
         before that step: a snapshot that is kept must be one to go on from.
         """
-        now = (self.theta, self.m, self.v, self.weights, self.targets)
-        good = now if self._before is None or bool(torch.isfinite(self.theta).all()) else self._before
+        good = self._tensors() if self._before is None or bool(torch.isfinite(self.theta).all()) else self._before
         tensors = dict(zip(_STATE, good, strict=True)) | {"generator": self.generator.get_state()}
+        if self.sampler.due(self.iteration) and not self.sampler.adaptive:
+            tensors["points"] = torch.zeros(0, dtype=self.objective.dtype)  # the next step draws its own
         return State(tensors, {"iteration": self.iteration, "learning_rate": self.learning_rate,
                                "rule": self.balancing.rule, "engine": self.engine.name})
 
@@ -142,29 +184,50 @@ class Trainer:
         The engine stays as it is: only on the one that made the state are the steps to come the same bit for bit.
         """
         for name in (*_STATE, "generator", "iteration", "learning_rate", "rule"):
-            if name not in state.tensors and name not in state.numbers:
+            if name not in state.tensors and name not in state.numbers and name not in _NEWER:
                 raise ValueError(f"this state is not complete: it has no {name}")
-        for name in _STATE:
-            mine, theirs = getattr(self, name), state.tensors[name]
-            if theirs.shape != mine.shape or theirs.dtype != mine.dtype:
+        self.set_balancing(str(state.numbers["rule"]))
+        tensors = {name: state.tensors.get(name, getattr(self, name)) for name in _STATE}
+        for name, theirs in tensors.items():
+            mine = getattr(self, name)
+            fits = theirs.shape == mine.shape
+            if name == "points":
+                fits = theirs.numel() == 0 or theirs.shape == (self.objective.points, self.objective.columns)
+            if not fits or theirs.dtype != mine.dtype:
                 raise ValueError(f"this state has {name} of shape {tuple(theirs.shape)} in {theirs.dtype}, this "
                                  f"experiment {tuple(mine.shape)} in {mine.dtype}: it belongs to another experiment")
-        self.theta, self.m, self.v, self.weights, self.targets = (state.tensors[name].clone() for name in _STATE)
+        self._set([tensor.clone() for tensor in tensors.values()])
         self.generator.set_state(state.tensors["generator"].clone())
         self.iteration = int(state.numbers["iteration"])
         self.learning_rate = float(state.numbers["learning_rate"])
-        self.set_balancing(str(state.numbers["rule"]))
-        self.draws = self._before = None
+        self._before = None
 
     # ------------------------------------------------------------------
 
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return tuple(getattr(self, name) for name in _STATE)
+
+    def _set(self, tensors: Sequence[Tensor]) -> None:
+        for name, tensor in zip(_STATE, tensors, strict=True):
+            setattr(self, name, tensor)
+
     def _draw(self) -> Tensor:
-        o = self.objective
-        return torch.rand(o.points, o.dimension, generator=self.generator, dtype=o.dtype)
+        if len(self.points) and not self.sampler.due(self.iteration):
+            return self.points
+        theta, objective = self.theta, self.objective
+        return self.sampler.draw(self.generator, self.draws, lambda draws: objective.residual_size(theta, draws))
+
+    def _balance(self, theta: Tensor, draws: Tensor, losses: Tensor) -> None:
+        needs, o = self.balancing.needs, self.objective
+        gradients = self.engine.term_gradients(theta, draws)[1] if "gradients" in needs else None
+        kernel = traces(o, theta, draws) if "traces" in needs else None
+        self.weights, self.targets, self.memory = self.balancing.update(Seen(
+            weights=self.weights, kernels=self.kernels, residual=self.residual, fixed=self.fixed, memory=self.memory,
+            generator=self.generator, losses=losses, gradients=gradients, traces=kernel))
 
     def _go_back(self, losses: Sequence[float]) -> None:
         """Undo the step that made the losses bad: it was made from finite losses, its result has none."""
         if self._before is not None:
-            self.theta, self.m, self.v, self.weights, self.targets = self._before
+            self._set(self._before)
         term, value = next((t, x) for t, x in zip(self.terms, losses, strict=True) if not math.isfinite(x))
         raise NotFinite(term, self.iteration, value)

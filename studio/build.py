@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from core.architecture import Architecture
 from core.balancing import Balancing
-from core.diagnostics.fields import FieldsDiagnostic, evaluate_exact
+from core.decomposition import boxes
+from core.diagnostics.fields import FieldsDiagnostic
 from core.engine import EagerEngine
-from core.equation import FUNCTIONS, simplified
-from core.expression import Binary, Derivative, Name, Negate, Node, evaluate
+from core.expression import names
 from core.networks import build_network
 from core.objective import Objective
-from core.optimizers import Adam, Decay
-from core.problem import Problem, Statement
+from core.optimizers import Adam, Decay, GradientDescent, Optimizer
+from core.places import Data
+from core.pointwise import PointWeights
+from core.problem import Observation, Problem, ProblemError
+from core.reference import read_points
+from core.sampling import Sampling
 from core.trainer import Trainer
 from studio.compiling import compiled_engine
 from studio.experiment import REFERENCES, Experiment
@@ -27,18 +31,21 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
     Sets torch's thread count for the calling thread. Raises ProblemError, ValueError, and CompileError.
     """
     torch.set_num_threads(experiment.training.threads)
-    problem = experiment.problem.build()
-    network = build_network(experiment.network.kind, len(problem.inputs), experiment.network.hidden,
-                            len(problem.fields), experiment.network.activation)
-    o, b = experiment.optimizer, experiment.balancing
+    o, b, s = experiment.optimizer, experiment.balancing, experiment.sampling
+    optimizer: Optimizer = Adam(o.beta1, o.beta2, o.epsilon, o.weight_decay)
+    if o.kind == "gd":
+        optimizer = GradientDescent(o.weight_decay)
     trainer = Trainer(
-        Objective(problem, network, DTYPES[experiment.training.precision]),
-        optimizer=Adam(o.beta1, o.beta2, o.epsilon),
-        decay=Decay(o.decay_rate, o.decay_steps),
-        balancing=Balancing(b.rule, b.interval, b.rate, b.floor),
+        build_objective(experiment),
+        optimizer=optimizer,
+        decay=Decay(o.decay_rate, o.decay_steps, o.decay, experiment.training.steps),
+        balancing=Balancing(b.rule, b.interval, b.rate, b.floor, b.temperature, b.memory),
         learning_rate=o.learning_rate,
         weights=b.weights,
         seed=experiment.training.seed,
+        sampling=Sampling(s.kind, s.every, s.candidates, s.exponent, s.offset),
+        direction=b.direction,
+        points=PointWeights(b.points, b.points_rate, b.points_decay, b.chunks, b.epsilon),
     )
     if engine == "compiled":
         assert isinstance(trainer.engine, EagerEngine)
@@ -46,84 +53,55 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
     return trainer
 
 
+def build_objective(experiment: Experiment) -> Objective:
+    """The loss of an experiment. Raises ProblemError and ValueError."""
+    problem = experiment.build_problem()
+    n = experiment.network
+    periods = {problem.inputs.index(name): problem.domain[name][1] - problem.domain[name][0]
+               for name in problem.periodic}
+    d = problem.decomposition
+    parts = len(boxes(problem))
+    networks = []
+    for number in range(parts):
+        hidden = d.hidden[number] if d is not None and d.hidden else n.hidden
+        architecture = Architecture(hidden=hidden, **n.model_dump(exclude={"hidden", "normalize"}))
+        networks.append(build_network(architecture, len(problem.inputs), len(problem.fields), periods))
+    data = {o.name: observed(problem, o, f"observations.{k}") for k, o in enumerate(problem.observations)}
+    return Objective(problem, networks, DTYPES[experiment.training.precision], normalize=n.normalize, data=data)
+
+
+def observed(problem: Problem, observation: Observation, path: str) -> Data:
+    """The points of an observation: chosen from its file once, with noise. Raises ProblemError."""
+    name = observation.file or problem.reference
+    if not name:
+        raise ProblemError("this observation has no file, and the problem has no reference", f"{path}.file")
+    columns = (*problem.fields, *problem.quantities, *observation.columns)
+    points, values = read_points(REFERENCES / name, problem, columns, f"{path}.file")
+    used = {part for part in names(problem.expression_of(observation)) if part.endswith("_data")}
+    for part in sorted(used):
+        if part.removesuffix("_data") not in values:
+            raise ProblemError(f"the equation uses {part}, but {name} has no '{part.removesuffix('_data')}'",
+                               f"{path}.equation")
+    generator = torch.Generator().manual_seed(observation.seed)
+    rows = torch.arange(len(points))
+    if observation.points:
+        if observation.points > len(points):
+            raise ProblemError(f"{name} holds {len(points)} points; {observation.points} are too many",
+                               f"{path}.points")
+        rows = torch.randperm(len(points), generator=generator)[: observation.points].sort().values
+    chosen = {}
+    for key, array in values.items():
+        column = torch.from_numpy(array)
+        if observation.noise:
+            size = column.square().mean().sqrt() * observation.noise
+            column = column + size * torch.randn(len(column), generator=generator, dtype=torch.float64)
+        chosen[key] = column[rows]
+    return Data(torch.from_numpy(points)[rows], chosen)
+
+
 def build_fields(experiment: Experiment, trainer: Trainer) -> FieldsDiagnostic:
     """The fields' diagnostic. Raises ProblemError where a reference cannot be read."""
     reference = experiment.problem.reference
     path = REFERENCES / reference if reference else None  # an absolute one stays as it is
-    return FieldsDiagnostic(trainer.objective, experiment.diagnostics.grid, path)
-
-
-def check_exact(experiment: Experiment, points: int = 1000) -> list[str]:
-    """How far the exact solution is from satisfying every equation and condition, as one sentence for each.
-
-    Derivatives by nested reverse-mode autograd in float64, independent of the jets that train. The largest residual
-    is given relative to the largest single term of the equation.
-    """
-    problem = experiment.problem.build()
-    missing = [name for name in problem.fields if name not in problem.solution]
-    if missing:
-        return [f"There is no exact solution for {', '.join(missing)}, so nothing can be checked before training."]
-    return [sentence for _, sentence in _verdicts(problem, points)]
-
-
-def contradictions(experiment: Experiment, points: int = 1000) -> list[str]:
-    """The sentences of `check_exact` about what the exact solution does not satisfy; empty where all is well."""
-    problem = experiment.problem.build()
-    if any(name not in problem.solution for name in problem.fields):
-        return []
-    return [sentence for satisfied, sentence in _verdicts(problem, points) if not satisfied]
-
-
-def _verdicts(problem: Problem, points: int) -> list[tuple[bool, str]]:
-    """For every equation and condition: whether the exact solution satisfies it, and the sentence that says so."""
-    generator = torch.Generator().manual_seed(0)
-    rows = []
-    for statement in problem.statements:
-        worst, largest = _discrepancy(problem, statement, points, generator)
-        relative = worst / largest if largest > 0 else worst
-        satisfied = relative < 1e-9
-        rows.append((satisfied, f"The exact solution {'satisfies' if satisfied else 'DOES NOT satisfy'} "
-                                f"'{statement.name}': largest residual {worst:.1e}, "
-                                f"{relative:.1e} of the equation's largest term."))
-    return rows
-
-
-def _discrepancy(problem: Problem, statement: Statement, points: int,
-                 generator: torch.Generator) -> tuple[float, float]:
-    low, high = torch.tensor(list(problem.domain.values()), dtype=torch.float64).T
-    worst, largest = 0.0, 0.0
-    for face in statement.faces or (None,):
-        x = low + torch.rand(points, len(low), generator=generator, dtype=torch.float64) * (high - low)
-        if face is not None:
-            x[:, face.axis] = face.at
-        x.requires_grad_()
-
-        def look(leaf: Name | Derivative, x: Tensor = x) -> Tensor:
-            if isinstance(leaf, Name) and leaf.name in problem.inputs:
-                return x[:, problem.inputs.index(leaf.name)]
-            name = leaf.field if isinstance(leaf, Derivative) else leaf.name
-            value = evaluate_exact(problem.solution[name], problem, x)
-            for name in leaf.inputs if isinstance(leaf, Derivative) else ():
-                if not value.requires_grad:
-                    return torch.zeros_like(value)
-                gradient = torch.autograd.grad(value.sum(), x, create_graph=True, allow_unused=True)[0]
-                value = torch.zeros_like(value) if gradient is None else gradient[:, problem.inputs.index(name)]
-            return value
-
-        def size(node: Node, look: object = look) -> float:
-            value = evaluate(node, look, FUNCTIONS)  # type: ignore[arg-type]
-            return float(torch.as_tensor(value).detach().abs().max())
-
-        expression = simplified(statement.expression, problem.constants)
-        worst = max(worst, size(expression))
-        largest = max(largest, *(size(term) for term in _summands(expression)))
-    return worst, largest
-
-
-def _summands(node: Node) -> list[Node]:
-    match node:
-        case Negate():
-            return _summands(node.operand)
-        case Binary() if node.operator in "+-":
-            return _summands(node.left) + _summands(node.right)
-    return [node]
+    d = experiment.diagnostics
+    return FieldsDiagnostic(trainer.objective, d.grid, path, d.interior_margin)

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core.problem import ProblemError
-from studio import __version__
+from studio import __version__, reproduce_command
 from studio.experiment import Experiment, ExperimentError, load_experiment
 from studio.headless import BAD_INPUT, DONE, INTERRUPTED, PROG, Trains, train
 from studio.overrides import did_you_mean, with_settings
 from studio.progress import summary
 from studio.runfile import SUFFIX, Run, RunFileError, default_runs_folder, load_run, writable_folder
+from studio.table_runs import ResultError
+from studio.tables import TableError
 
 LONG_ENOUGH_TO_COMPILE = 5000  # steps; a shorter run is over before a compiled step has paid for itself
 
@@ -37,6 +39,8 @@ examples:
   {PROG} run quick --json                 the same seed gives the same bits; the last line is JSON
   {PROG} run --resume RUN{SUFFIX}         go on where that run stopped
   {PROG} open RUN{SUFFIX}                 look at a run again
+  {PROG} reproduce                        the published tables, and how much of each is done
+  {PROG} reproduce helmholtz --fast       one of them, shortened; without --fast as published
 """
 
 
@@ -67,11 +71,13 @@ def main(
                 return _check(arguments)
             case "open":
                 return _open(arguments, open_window)
+            case "reproduce":
+                return reproduce_command.reproduce(arguments)
             case _:
                 return _run(arguments, new_session)
     except SystemExit as end:  # argparse: --help, --version
         return end.code if isinstance(end.code, int) else DONE
-    except (CommandError, ExperimentError, ProblemError, RunFileError) as error:
+    except (CommandError, ExperimentError, ProblemError, RunFileError, TableError, ResultError) as error:
         _complain(error)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -98,7 +104,7 @@ def _gallery(name: str | None) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     experiment = with_settings(_find(arguments.experiment), arguments.set)
-    from studio.build import check_exact  # imports torch, which a wrong experiment need not wait for
+    from studio.exact_check import check_exact  # imports torch, which a wrong experiment need not wait for
 
     problem = experiment.problem
     print(
@@ -332,4 +338,6 @@ def _parser() -> _Parser:
         "check", parents=[settings], help="validate an experiment and its exact solution"
     )
     check.add_argument("experiment", metavar="NAME-OR-FILE")
+
+    reproduce_command.add_parser(commands, _whole)
     return parser

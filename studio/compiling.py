@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from studio.experiment import Experiment, load_experiment
+from studio.experiment import REFERENCES, Experiment, load_experiment
 
 if TYPE_CHECKING:
     from core.compiled import CompiledEngine
@@ -50,9 +50,15 @@ def package_folder(experiment: Experiment) -> Path:
     parts = {
         "problem": experiment.problem.model_dump(mode="json"),
         "network": experiment.network.model_dump(mode="json"),
+        "decomposition": experiment.decomposition.model_dump(mode="json"),
+        "points": [experiment.balancing.points, experiment.balancing.points_rate, experiment.balancing.points_decay,
+                   experiment.balancing.chunks],
+        "data": [_file_digest(REFERENCES / (o.file or experiment.problem.reference))
+                 for o in experiment.problem.observations],
         "precision": experiment.training.precision,
         "threads": experiment.training.threads,
-        "adam": [experiment.optimizer.beta1, experiment.optimizer.beta2],
+        "optimizer": [experiment.optimizer.kind, experiment.optimizer.beta1, experiment.optimizer.beta2,
+                      experiment.optimizer.weight_decay],
         "torch": torch.__version__,
         "machine": [platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability()],
         "source": _source_digest(),
@@ -249,11 +255,25 @@ def _last_used(package: Path) -> float:
         return 0.0
 
 
+#: What of `core` decides which steps are made, but is no part of the step itself.
+AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "tangent_kernel", "reference", "frames",
+                             "latex"})
+
+
 def _source_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted((ROOT / "core").glob("*.py")):
-        digest.update(path.read_bytes())
+        if path.stem not in AROUND_THE_STEP:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    """Of a file of observations, whose points and values are part of the step; '' where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _end_with_parent() -> None:

@@ -9,24 +9,26 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import tomli_w
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ValidationError, model_validator
 
-from core.choices import Activation, Rule
+from core.choices import RECOVERY
 from core.expression import ExpressionError
-from core.problem import Condition, Problem, ProblemError, Residual
-
-WTP = "Wang, Teng & Perdikaris 2021"
+from core.problem import Problem, ProblemError
+from studio.specs import (
+    WTP,
+    BalancingSpec,
+    DecompositionSpec,
+    Model,
+    NetworkSpec,
+    OptimizerSpec,
+    ProblemSpec,
+    SamplingSpec,
+    TrainingSpec,
+    tip,
+)
 
 #: Reference solutions that come with the program.
 REFERENCES = Path(__file__).resolve().parent.parent / "resources" / "references"
@@ -41,123 +43,6 @@ class ExperimentError(ValueError):
         super().__init__(head + "; ".join(f"{path}: {text}" if path else text for path, text in problems))
 
 
-class Model(BaseModel):
-    """Frozen, and a key that nobody knows is an error, not a silent nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def tip(text: str, default: Any = ..., *, source: str = "", unit: str = "", **bounds: Any) -> Any:
-    """A field with its explanation, the source of the explanation, and its unit."""
-    return Field(default, description=text, json_schema_extra={"source": source, "unit": unit}, **bounds)
-
-
-class ResidualSpec(Model):
-    name: str = tip("Name of the equation, as panels show it.", min_length=1)
-    equation: str = tip("The equation as text, zero where it holds: u_xx + u_yy + k**2*u - q. "
-                        "'left = right' works too.")
-    term: str = tip("The loss term that this equation's mean square is added to.", "residual", min_length=1)
-    points: int = tip("Collocation points in each step's minibatch.", 128, source=WTP, ge=1, le=1_000_000)
-
-
-class ConditionSpec(Model):
-    name: str = tip("Name of the condition.", min_length=1)
-    on: str = tip("Where it holds: 'boundary' for every face, or one face such as 'x = -1' or 't = 0'.", "boundary")
-    equation: str = tip("The condition as text: u = u_exact, or u_t = 0.")
-    term: str = tip("The loss term that its mean square is added to.", "boundary", min_length=1)
-    points: int = tip("Points on each face in each step's minibatch.", 128, source=WTP, ge=1, le=1_000_000)
-
-
-class ProblemSpec(Model):
-    name: str = tip("Name of the problem.", min_length=1)
-    fields: tuple[str, ...] = tip("The unknown fields, in the order of the network's outputs.", min_length=1)
-    domain: dict[str, tuple[float, float]] = tip("Lower and upper bound of every input.", min_length=1)
-    constants: dict[str, float] = tip("Numbers that the equations may use by name.", default_factory=dict)
-    definitions: dict[str, str] = tip("Names for expressions of inputs and constants: q = ...", default_factory=dict)
-    residuals: tuple[ResidualSpec, ...] = tip("The equations that hold inside the domain.", min_length=1)
-    conditions: tuple[ConditionSpec, ...] = tip("Boundary and initial conditions.", ())
-    exact: dict[str, str] = tip("The exact solution by field; equations may use it as u_exact.", default_factory=dict)
-    reference: str = tip("A .npz file with one array for each input and each field; for where no formula is known. "
-                         "It lies beside the experiment's file, or the path is absolute.", "")
-
-    def build(self) -> Problem:
-        """The problem with its equations parsed and checked. Raises ProblemError. Does not load torch."""
-        return Problem(
-            name=self.name,
-            fields=self.fields,
-            domain=dict(self.domain),
-            constants=dict(self.constants),
-            definitions=dict(self.definitions),
-            residuals=tuple(Residual(r.name, r.equation, r.term, r.points) for r in self.residuals),
-            conditions=tuple(Condition(c.name, c.on, c.equation, c.term, c.points) for c in self.conditions),
-            exact=dict(self.exact),
-            reference=self.reference,
-        )
-
-
-class NetworkSpec(Model):
-    kind: Literal["mlp", "gated"] = tip(
-        "mlp: a plain fully connected network. gated: the 'improved architecture', two encoders mixed by every "
-        "hidden layer's gate; about three times the work of a plain step.", "mlp", source=f"{WTP}, eqs. 2.33-2.38")
-    hidden: tuple[int, ...] = tip("Width of every hidden layer, from the input on.", (50, 50, 50), source=WTP,
-                                  min_length=1, max_length=64)
-    activation: Activation = tip("The nonlinearity of the hidden layers.", "tanh", source=WTP)
-
-    @field_validator("hidden")
-    @classmethod
-    def _widths(cls, value: tuple[int, ...], others: ValidationInfo) -> tuple[int, ...]:
-        for width in value:
-            if not 1 <= width <= 4096:
-                raise ValueError(f"a layer of width {width} is not possible; a width is a whole number from 1 to 4096")
-        if others.data.get("kind") == "gated" and len(set(value)) > 1:
-            raise ValueError("the gated network mixes its encoders into every layer, "
-                             "so all hidden widths must be equal")
-        return value
-
-
-class BalancingSpec(Model):
-    rule: Rule = tip(
-        "How the loss terms are weighted against each other. fixed: as given. annealing: the ratio of the residual "
-        "gradient's maximum to the mean of the other term's, averaged over time. siam: as in the SIAM paper and the "
-        "released code (weighted mean in the denominator; made the published tables). arxiv: unweighted mean. "
-        "cavity: the ratio layer by layer, then the largest.", "fixed", source=f"{WTP}, Algorithm 2.1")
-    weights: dict[str, float] = tip("Weight of each loss term by name; 1 where not given. With annealing: the start.",
-                                    default_factory=dict)
-    interval: int = tip("Steps between two updates of the weights.", 10, source=WTP, unit="steps", ge=1, le=1_000_000)
-    rate: float = tip("Share of the new value in the moving average (the paper's alpha).", 0.1, source=WTP, gt=0, le=1)
-    floor: float = tip("Smallest denominator of the ratio, so that a gradient of zero gives a finite weight.", 1e-12,
-                       source="not in the paper, whose code divides by zero", gt=0, le=1)
-
-    @field_validator("weights")
-    @classmethod
-    def _weights(cls, value: dict[str, float]) -> dict[str, float]:
-        for term, weight in value.items():
-            if weight < 0:
-                raise ValueError(f"the weight of '{term}' is {weight:g}; a weight is zero or positive")
-        return value
-
-
-class OptimizerSpec(Model):
-    learning_rate: float = tip("Adam's step size at the start.", 1e-3, source=WTP, gt=0, le=10)
-    beta1: float = tip("Decay of Adam's first moment.", 0.9, source="Kingma & Ba 2015", ge=0, lt=1)
-    beta2: float = tip("Decay of Adam's second moment.", 0.999, source="Kingma & Ba 2015", ge=0, lt=1)
-    epsilon: float = tip("Added to the root of the second moment.", 1e-8, source="Kingma & Ba 2015", gt=0, le=1)
-    decay_rate: float = tip("The learning rate is multiplied by this every 'decay steps', continuously.", 0.9,
-                            source=WTP, gt=0, le=1)
-    decay_steps: int = tip("Steps for one factor of the decay rate.", 1000, source=WTP, unit="steps", ge=1)
-
-
-class TrainingSpec(Model):
-    steps: int = tip("Optimizer steps of the whole run.", 40_000, source=WTP, unit="steps", ge=1, le=100_000_000)
-    seed: int = tip("Seed of the initial weights and of every random point. The same seed gives the same numbers.", 0,
-                    ge=0, le=2**31 - 1)
-    precision: Literal["float32", "float64"] = tip("Arithmetic of network and training.", "float32", source=WTP)
-    threads: int = tip("Threads that torch computes with. One leaves the other cores to the window.", 1, ge=1, le=256)
-    engine: Literal["auto", "eager", "compiled"] = tip(
-        "auto: starts eager at once and changes over when the compiled step is ready. eager, compiled: one engine "
-        "from first step to last, so that the same seed gives the same bits.", "auto")
-
-
 class DiagnosticsSpec(Model):
     scalars_every: int = tip("Steps between two points of the loss and weight curves.", 10, unit="steps", ge=1)
     error_every: int = tip("Steps between two evaluations of the relative L2 error.", 200, unit="steps", ge=1)
@@ -165,6 +50,8 @@ class DiagnosticsSpec(Model):
     fields_every: int = tip("Steps between two pictures of the fields.", 1000, unit="steps", ge=1)
     checkpoint_every: int = tip("Steps between two checkpoints in the run file.", 5000, unit="steps", ge=1)
     grid: int = tip("Grid points along each input for errors and fields.", 100, source=WTP, ge=2, le=1000)
+    interior_margin: float = tip("Distance from the boundary beyond which an error of its own is measured, as a share "
+                                 "of each input's range; 0 for none.", 0.0, ge=0, lt=0.5)
 
 
 class Variant(Model):
@@ -178,8 +65,11 @@ class Experiment(Model):
     label: str = tip("Name of this model where several are compared, such as M1.", "")
     look: str = tip("One sentence that says what to look at.", "")
     source: str = tip("Where the experiment was published.", "")
+    group: str = tip("Chapter of the gallery.", "")
     problem: ProblemSpec
+    decomposition: DecompositionSpec = DecompositionSpec()
     network: NetworkSpec = NetworkSpec()
+    sampling: SamplingSpec = SamplingSpec()
     balancing: BalancingSpec = BalancingSpec()
     optimizer: OptimizerSpec = OptimizerSpec()
     training: TrainingSpec = TrainingSpec()
@@ -188,17 +78,57 @@ class Experiment(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problem = self.problem.build()
-        unknown = [term for term in self.balancing.weights if term not in problem.terms]
+        terms = self.terms  # builds the problem, so that a mistake in it is told
+        unknown = [term for term in self.balancing.weights if term not in terms]
         if unknown:
-            raise ProblemError(f"there is no loss term '{unknown[0]}'; the terms are {', '.join(problem.terms)}",
+            raise ProblemError(f"there is no loss term '{unknown[0]}'; the terms are {', '.join(terms)}",
                                "balancing.weights")
+        self._check_parts()
         try:
             self._variants()
         except ExperimentError as error:
             path, text = error.problems[0]
             raise ProblemError(f"in the variant, {path}: {text}", "compare.0") from None
         return self
+
+    def build_problem(self) -> Problem:
+        """The problem, parsed and checked, with its sub-domains. Raises ProblemError. Does not load torch."""
+        return self.problem.build(self.decomposition.build())
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of all loss terms: the problem's, then the slopes' recovery where there is one."""
+        terms = self.build_problem().terms
+        return (*terms, RECOVERY) if self.network.recovery != "none" else terms
+
+    def _check_parts(self) -> None:
+        """What one part asks of another. Raises ProblemError with the place."""
+        network, balancing, sampling = self.network, self.balancing, self.sampling
+        if network.recovery != "none" and network.slopes == "none":
+            raise ProblemError("slope recovery needs slopes: global, layer or neuron", "network.recovery")
+        if network.raf != "none" and network.slopes != "none":
+            raise ProblemError("a reproducing activation has scales of its own; slopes are for a plain activation",
+                               "network.slopes")
+        if network.raf_blocks and (len(network.raf_blocks) != len(network.raf_basis)
+                                   or any(sum(network.raf_blocks) != width for width in network.hidden)):
+            raise ProblemError("there must be one block for each basis function, and together they must be as wide as "
+                               "every hidden layer", "network.raf_blocks")
+        if balancing.points in ("self-adaptive", "residual-attention") and sampling.every != 0:
+            raise ProblemError(f"{balancing.points} weights belong to points that stay: set sampling.every = 0",
+                               "balancing.points")
+        if balancing.points != "equal" and balancing.direction != "sum":
+            raise ProblemError("points are weighted only where the direction is the sum", "balancing.direction")
+        if balancing.points == "causal" and "t" not in self.problem.domain:
+            raise ProblemError("causal weights need an input named t", "balancing.points")
+        if self.decomposition.splits:
+            if balancing.points != "equal":
+                raise ProblemError("points of sub-domains cannot be weighted one by one", "balancing.points")
+            if balancing.rule == "ntk":
+                raise ProblemError("the tangent kernel of sub-domains is not computed; take another rule",
+                                   "balancing.rule")
+            if sampling.kind in ("rad", "rar-d", "r3"):
+                raise ProblemError("points of sub-domains cannot follow the residual; take another sampling",
+                                   "sampling.kind")
 
     def _variants(self) -> list[Experiment]:
         base = self.model_dump(mode="python")
@@ -222,7 +152,7 @@ class Experiment(Model):
         except ValidationError as error:
             raise ExperimentError(explain(error), where) from None
         except ProblemError as error:
-            own = error.path.startswith(("balancing", "compare"))
+            own = error.path.startswith(("balancing", "compare", "network", "sampling", "decomposition"))
             path = error.path if own else f"problem.{error.path}".rstrip(".")
             raise ExperimentError([(path, str(error))], where) from None
         except ExpressionError as error:  # pragma: no cover - Problem wraps these
@@ -273,14 +203,26 @@ def load_experiment(path: Path) -> Experiment:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ExperimentError([("", f"{path} cannot be read: {reason}")]) from None
     experiment = Experiment.from_toml(text, str(path))
-    reference = experiment.problem.reference
-    if not reference:
-        return experiment
-    places = (path.absolute().parent / reference, REFERENCES / reference)
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise ExperimentError([("problem.reference", f"there is no file {places[0]}")], str(path))
-    return experiment if found == places[1] else experiment.with_changes({"problem.reference": str(found)})
+    changes: dict[str, Any] = {}
+    if experiment.problem.reference:
+        changes["problem.reference"] = _located(experiment.problem.reference, path, "problem.reference")
+    rows = [o.model_dump() for o in experiment.problem.observations]
+    for number, row in enumerate(rows):
+        if row["file"]:
+            row["file"] = _located(row["file"], path, f"problem.observations.{number}.file")
+    if rows:
+        changes["problem.observations"] = rows
+    return experiment.with_changes(changes) if changes else experiment
+
+
+def _located(name: str, path: Path, place: str) -> str:
+    """An absolute path for a file beside the experiment's; one that comes with the program keeps its name."""
+    beside, shipped = path.absolute().parent / name, REFERENCES / name
+    if beside.is_file():
+        return str(beside)
+    if shipped.is_file():
+        return name
+    raise ExperimentError([(place, f"there is no file {beside}")], str(path))
 
 
 def explain(error: ValidationError) -> list[tuple[str, str]]:

@@ -36,6 +36,7 @@ class Status:
     seconds: float = 0.0  # training time so far, pauses excluded
     seconds_left: float | None = None
     relative_l2: Mapping[str, float] = field(default_factory=dict)  # last known, by field
+    readings: Mapping[str, float] = field(default_factory=dict)  # last known learned numbers
     losses: Mapping[str, float] = field(default_factory=dict)  # last known
     weights: Mapping[str, float] = field(default_factory=dict)
     learning_rate: float = 0.0

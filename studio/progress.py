@@ -145,6 +145,7 @@ def result(experiment: Experiment, status: Status, path: Path | None, message: s
         "steps_per_second": status.step / status.seconds if status.seconds > 0 else 0.0,
         "losses": finite(status.losses),
         "relative_l2": finite(status.relative_l2),
+        "readings": finite(status.readings),
         "run_file": str(path) if path is not None else None,
         "message": message,  # why it did not finish
     }
@@ -160,6 +161,8 @@ def report(experiment: Experiment, status: Status, path: Path | None) -> str:
         lines.append(f"losses: {numbers(status.losses)}")
     if status.relative_l2:
         lines.append(f"relative L2 error: {numbers(status.relative_l2)}")
+    if status.readings:
+        lines.append(f"learned: {numbers(status.readings)}")
     return "\n".join([*lines, f"kept in {path}"])
 
 

@@ -208,6 +208,8 @@ def _read(path: Path, source: _Source, database: sqlite3.Connection, closed: boo
     state, step, seconds = database.execute("SELECT state, step, seconds FROM status").fetchone()
     journal = database.execute("SELECT time, step, kind, text, value FROM journal ORDER BY id").fetchall()
     columns = "step, seconds, learning_rate, losses, weights, relative_l2"
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    columns += ", readings" if version >= 2 else ", '{}'"  # version 1 had none
     scalars = database.execute(f"SELECT {columns} FROM scalars ORDER BY id")
     return Run(
         path=path,
@@ -227,7 +229,7 @@ def _read(path: Path, source: _Source, database: sqlite3.Connection, closed: boo
 
 def _scalars(row: Row) -> ScalarsFrame:
     step, seconds, rate, *numbers = row
-    losses, weights, relative_l2 = (
+    losses, weights, relative_l2, readings = (
         {name: float(v) for name, v in json.loads(text).items()} for text in numbers
     )
     # SQLite keeps a NaN as NULL.
@@ -238,4 +240,5 @@ def _scalars(row: Row) -> ScalarsFrame:
         weights=weights,
         learning_rate=math.nan if rate is None else rate,
         relative_l2=relative_l2,
+        readings=readings,
     )

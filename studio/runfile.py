@@ -140,10 +140,10 @@ class RunFile:
 
     def add_scalars(self, frames: Sequence[ScalarsFrame]) -> None:
         for f in frames:
-            numbers = (_numbers(f.losses), _numbers(f.weights), _numbers(f.relative_l2))
+            numbers = (_numbers(f.losses), _numbers(f.weights), _numbers(f.relative_l2), _numbers(f.readings))
             self._add(
-                "INSERT INTO scalars (step, seconds, learning_rate, losses, weights, relative_l2) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO scalars (step, seconds, learning_rate, losses, weights, relative_l2, readings) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (int(f.step), float(f.seconds), float(f.learning_rate), *numbers),
             )
 

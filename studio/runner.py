@@ -16,8 +16,9 @@ from core.engine import EagerEngine
 from core.frames import Frame, ScalarsFrame
 from core.problem import ProblemError
 from core.trainer import NotFinite, State
-from studio.build import build_fields, build_trainer, contradictions
+from studio.build import build_fields, build_trainer
 from studio.compiling import Compilation, CompileError, load_engine, ready
+from studio.exact_check import contradictions
 from studio.experiment import Experiment
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState
@@ -51,6 +52,7 @@ class Runner:
         self._unwritten = ""  # why the last commit failed; '' where everything is in the file
         self._seconds = 0.0  # of training
         self._relative_l2: dict[str, float] = {}
+        self._readings: dict[str, float] = {}
         self._losses: dict[str, float] = {}
         self._pace = Pace()
         self._next_status = self._next_commit = self._next_checkpoint = self._next_poll = 0.0
@@ -116,6 +118,7 @@ class Runner:
             self.mailbox.put_frame(frame)
             self._losses = dict(frame.losses)
             self._relative_l2 = dict(frame.relative_l2) or self._relative_l2
+            self._readings |= frame.readings
         seen = run.frame_steps("gradients")
         if seen:  # histograms of one run share their bins, also after it was stopped
             self.gradients.grid = SymlogGrid.of(run.frame("gradients", seen[0]))
@@ -198,9 +201,11 @@ class Runner:
         errors: dict[str, float] = {}
         if step % d.error_every == 0 or step == self.experiment.training.steps or self._single:
             errors = self._relative_l2 = self.fields.relative_l2(trainer)
+            self._readings |= self.fields.readings(trainer)
+        self._readings |= trainer.readings()
         frame = ScalarsFrame(step=step, seconds=self._seconds, losses=self._losses,
                              weights=dict(zip(trainer.terms, weights, strict=True)), learning_rate=rate,
-                             relative_l2=errors)
+                             relative_l2=errors, readings=dict(self._readings))
         self.mailbox.put_frame(frame)
         if self._file is not None:
             self._file.add_scalars([frame])
@@ -391,7 +396,7 @@ class Runner:
             changes |= {
                 "step": trainer.iteration, "steps_per_second": self._pace.rate,
                 "seconds_left": self._pace.left(self.experiment.training.steps - trainer.iteration),
-                "relative_l2": self._relative_l2, "losses": self._losses,
+                "relative_l2": self._relative_l2, "losses": self._losses, "readings": dict(self._readings),
                 "weights": dict(zip(trainer.terms, trainer.weights.tolist(), strict=True)),
                 "learning_rate": trainer.current_learning_rate(), "balancing": trainer.balancing.rule,
                 "engine": trainer.engine.name,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.equation import FUNCTIONS, prepare, simplified
+from core.diagnostics.points import interior_points, spread_points
+from core.equation import FUNCTIONS, Equations, prepare, simplified
 from core.expression import Derivative, Name, Node, evaluate
 from core.frames import Array, FieldsFrame, frozen
-from core.jets import DerivativeSet
 from core.objective import Objective
-from core.problem import Problem, ProblemError
+from core.problem import Problem
+from core.reference import read_reference
 from core.trainer import Trainer
 
 CHUNK = 20_000  # points evaluated at a time, so that memory stays bounded
@@ -26,12 +25,14 @@ class FieldsDiagnostic:
     """The fields over the first two inputs, the others held at the middle of their range.
 
     grid: points along each input, the bounds included (Wang et al. 2021 use 100 x 100). Where the problem has a
-    reference instead of a formula, its own points are the grid of the error.
+    reference instead of a formula, its own points are the grid of the error. On a ball and with more than two inputs
+    the error is measured at 10,000 points spread over the whole domain. margin: a second error is measured farther
+    than this share of each range from the boundary.
     """
 
     kind = "fields"
 
-    def __init__(self, objective: Objective, grid: int, reference: Path | None = None) -> None:
+    def __init__(self, objective: Objective, grid: int, reference: Path | None = None, margin: float = 0.0) -> None:
         self.objective = objective
         problem = objective.problem
         names = problem.inputs
@@ -45,94 +46,134 @@ class FieldsDiagnostic:
         mesh = [m.reshape(-1) for m in np.meshgrid(*self.axes, indexing="ij")]
         points = np.stack([*mesh, *(np.full(mesh[0].shape, value) for value in self.fixed.values())], 1)
         self.points = torch.from_numpy(points)  # float64 [G, d]
+        self.outside = None
+        if problem.shape == "ball":
+            bounds = np.array(list(problem.domain.values()))
+            radius = (bounds[0, 1] - bounds[0, 0]) / 2
+            self.outside = (np.linalg.norm(points - bounds.mean(1), axis=1) > radius * (1 + 1e-12)).reshape(self.shape)
         for name, node in problem.solution.items():
             self.known[name] = evaluate_exact(node, problem, self.points).numpy().reshape(self.shape)
-        interior = [s for s in problem.statements if not s.faces]
+        interior = [s for s in problem.statements if s.interior and s.measure == "square"]
         self.equation_names = [s.name for s in interior]
-        self.equations = prepare([s.expression for s in interior], names, problem.fields, problem.constants)
+        self.residuals = self._prepare([s.expression for s in interior])
+        self.quantities = self._prepare(list(problem.quantity_nodes.values()))
+        self.averages = self._prepare(list(problem.average_nodes.values()))
+        self.spread = spread_points(problem) if len(names) > 2 or problem.shape == "ball" else None
+        self.spread_known = {} if self.spread is None else {
+            name: evaluate_exact(node, problem, self.spread).numpy() for name, node in problem.solution.items()}
+        self.inside = interior_points(problem, points, margin) if margin > 0 and self.spread is None else None
 
     def observe(self, trainer: Trainer) -> FieldsFrame:
-        prediction, residuals = self._evaluate(trainer.theta, with_residuals=True)
-        error = {name: np.abs(prediction[name] - known) for name, known in self.known.items()}
+        prediction = self._grid(self._predict(trainer.theta, self.points))
+        scaled = {name: self._factor(prediction[name], known) * prediction[name] for name, known in self.known.items()}
+        error = {name: np.abs(scaled[name] - known) for name, known in self.known.items()}
+        residuals = self._grid(dict(zip(self.equation_names, self._values(trainer.theta, self.points, self.residuals),
+                                        strict=True)))
         return FieldsFrame(
             step=trainer.iteration, inputs=self.inputs, axes=tuple(frozen(a) for a in self.axes),
-            prediction=_freeze(prediction), exact=_freeze(self.known), error=_freeze(error),
-            residuals=_freeze(residuals), fixed=self.fixed,
+            prediction=self._shown(prediction | scaled), exact=self._shown(self.known), error=self._shown(error),
+            residuals=self._shown(residuals), fixed=self.fixed,
         )
 
     def relative_l2(self, trainer: Trainer) -> dict[str, float]:
-        """||prediction - known||_2 / ||known||_2 over the flattened grid, for each field known not to be zero."""
-        if not self.known:
-            return {}
-        prediction, _ = self._evaluate(trainer.theta, with_residuals=False)
-        sizes = {name: float(np.linalg.norm(known)) for name, known in self.known.items()}
-        return {name: float(np.linalg.norm(prediction[name] - self.known[name])) / size
-                for name, size in sizes.items() if size > 0}
+        """||prediction - known||_2 / ||known||_2 over all points, for each field or quantity known not to be zero.
 
-    def _evaluate(self, theta: Tensor, *, with_residuals: bool) -> tuple[dict[str, Array], dict[str, Array]]:
-        o = self.objective
-        carried = self.equations.carried if with_residuals else DerivativeSet()
-        outputs = self.equations.outputs if with_residuals else DerivativeSet()
-        values, residuals = [], []
+        Of a homogeneous problem after the best scaling; the known solution's sign and size are not defined there.
+        """
+        points, known = (self.points, self.known) if self.spread is None else (self.spread, self.spread_known)
+        if not known:
+            return {}
+        prediction = self._predict(trainer.theta, points, wanted=known)
+        out = {}
+        for name, truth in known.items():
+            flat, own = truth.reshape(-1), prediction[name]
+            own = self._factor(own, flat) * own
+            for title, rows in ((name, slice(None)), (f"{name} (interior)", self.inside)):
+                if rows is not None and (size := float(np.linalg.norm(flat[rows]))) > 0:
+                    out[title] = float(np.linalg.norm(own[rows] - flat[rows])) / size
+        return out
+
+    def readings(self, trainer: Trainer) -> dict[str, float]:
+        """The averages over the domain, by the mean over the error's points, and what is made of them."""
+        problem = self.objective.problem
+        if not problem.averages and not problem.readings:
+            return {}
+        points = self.points if self.spread is None else self.spread
+        values = self._values(trainer.theta, points, self.averages)
+        named = dict(zip(problem.averages, (self._mean(v) for v in values), strict=True))
+        known: Mapping[str, float] = {**problem.constants, **self.objective.unknowns(trainer.theta), **named}
+        functions = {name: _on_numbers(f) for name, f in FUNCTIONS.items()}
+        for name, node in problem.reading_nodes.items():
+            try:
+                named[name] = float(evaluate(simplified(node, problem.constants), lambda leaf: known[_name(leaf)],
+                                             functions))
+            except (ArithmeticError, ValueError, TypeError):
+                named[name] = float("nan")
+        return named
+
+    # ------------------------------------------------------------------
+
+    def _mean(self, values: Array) -> float:
+        """The mean over the domain: of spread points as it is, on a grid by the trapezoidal rule."""
+        if self.spread is not None:
+            return float(values.mean())
+        array = values.reshape(self.shape)
+        for axis in reversed(self.axes):
+            array = np.trapezoid(array, axis, axis=-1) / (axis[-1] - axis[0])
+        return float(array)
+
+    def _prepare(self, nodes: list[Node]) -> Equations:
+        p = self.objective.problem
+        return prepare(nodes, p.inputs, p.fields, p.constants, p.average_nodes)
+
+    def _predict(self, theta: Tensor, points: Tensor, wanted: Mapping[str, object] | None = None) -> dict[str, Array]:
+        """Fields and quantities at points; quantities only where one is wanted."""
+        problem = self.objective.problem
+        out = dict(zip(problem.fields, self._values(theta, points, None), strict=True))
+        if problem.quantities and (wanted is None or any(name in wanted for name in problem.quantities)):
+            out |= zip(problem.quantities, self._values(theta, points, self.quantities), strict=True)
+        return out
+
+    def _values(self, theta: Tensor, points: Tensor, equations: Equations | None) -> list[Array]:
+        """Expressions, or the fields, at points [M, d]; float64 [M] each. Averages are those over a chunk."""
+        if equations is not None and not equations.programs:
+            return []
+        o, parts = self.objective, []
         with torch.no_grad():
-            for x in torch.split(self.points.to(o.dtype), CHUNK):
-                jet = o.network.forward(theta, o.normalized(x), o.scale.unsqueeze(1), len(x), carried, outputs)
-                values.append(jet.value)
-                if with_residuals:
-                    residuals.append(torch.stack(self.equations.residuals(jet, x), 1))
-        fields = o.problem.fields
-        out = torch.cat(values).double().numpy()
-        prediction = {name: out[:, k].reshape(self.shape) for k, name in enumerate(fields)}
-        if not with_residuals:
-            return prediction, {}
-        res = torch.cat(residuals).double().numpy()
-        return prediction, {name: res[:, k].reshape(self.shape) for k, name in enumerate(self.equation_names)}
+            for x in torch.split(points.to(o.dtype), CHUNK):
+                values = o.values(theta, x, equations or self.residuals, fields=equations is None)
+                parts.append(torch.stack(values))
+        return list(torch.cat(parts, 1).double().numpy())
+
+    def _factor(self, own: Array, known: Array) -> float:
+        if not self.objective.problem.homogeneous:
+            return 1.0
+        product = float((own * own).sum())
+        return float((own * known).sum()) / product if product > 0 else 0.0
+
+    def _grid(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: array.reshape(self.shape) for name, array in values.items()}
+
+    def _shown(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Read-only copies; NaN outside a ball, where nothing is."""
+        if self.outside is None:
+            return {name: frozen(array) for name, array in arrays.items()}
+        return {name: frozen(np.where(self.outside, np.nan, array)) for name, array in arrays.items()}
 
 
 def evaluate_exact(node: Node, problem: Problem, x: Tensor) -> Tensor:
     """An expression of inputs and constants at points x [N, d]; a tensor [N]."""
     def look(leaf: Name | Derivative) -> Tensor:
-        assert isinstance(leaf, Name)
-        return x[:, problem.inputs.index(leaf.name)]
+        return x[:, problem.inputs.index(_name(leaf))]
 
     value = evaluate(simplified(node, problem.constants), look, FUNCTIONS)
     return value if isinstance(value, Tensor) else torch.full((len(x),), float(value), dtype=x.dtype)
 
 
-def read_reference(path: Path, problem: Problem) -> tuple[tuple[Array, ...], dict[str, Array]]:
-    """Axes and fields of a reference solution: one increasing 1-D array for each input, one array for each field.
-
-    Raises ProblemError with a sentence that names the file and the array.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            data = {key: np.asarray(archive[key], dtype=np.float64) for key in archive.files}
-    except FileNotFoundError:
-        raise ProblemError(f"there is no reference file {path}", "reference") from None
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
-        raise ProblemError(f"{path} is no readable .npz file of numbers: {error}", "reference") from None
-    if len(problem.inputs) > 2:
-        raise ProblemError("a reference is read for one or two inputs", "reference")
-    for name in problem.inputs:
-        axis = data.get(name)
-        if axis is None or axis.ndim != 1 or len(axis) < 2 or not np.all(np.diff(axis) > 0):
-            raise ProblemError(f"{path}: '{name}' must be an increasing 1-D array", "reference")
-    axes = tuple(data[name] for name in problem.inputs)
-    shape = tuple(len(a) for a in axes)
-    known = {}
-    for name in problem.fields:
-        if name not in data:
-            continue
-        if data[name].shape != shape:
-            raise ProblemError(f"{path}: '{name}' has shape {data[name].shape}, the axes "
-                               f"{', '.join(problem.inputs)} ask for {shape}", "reference")
-        if not np.isfinite(data[name]).all():
-            raise ProblemError(f"{path}: '{name}' has values that are NaN or infinite", "reference")
-        known[name] = data[name]
-    if not known:
-        raise ProblemError(f"{path} holds none of the fields {', '.join(problem.fields)}", "reference")
-    return axes, known
+def _name(leaf: Name | Derivative) -> str:
+    assert isinstance(leaf, Name)
+    return leaf.name
 
 
-def _freeze(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: frozen(array) for name, array in arrays.items()}
+def _on_numbers(function: Callable[[Tensor], Tensor]) -> Callable[[float], float]:
+    return lambda value: float(function(torch.tensor(value, dtype=torch.float64)))

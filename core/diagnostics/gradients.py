@@ -87,7 +87,7 @@ class GradientsDiagnostic:
         return GradientsFrame(
             step=trainer.iteration,
             terms=trainer.terms,
-            layers=tuple(p.name.removesuffix(" W") for p in trainer.objective.network.kernels),
+            layers=tuple(p.name.removesuffix(" W") for p in trainer.objective.kernels),
             edges=frozen(grid.edges),
             linear_threshold=grid.threshold,
             counts=table(grid.counts),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
 
+from core.architecture import Architecture
 from core.equation import FUNCTIONS, prepare, simplified
 from core.expression import Derivative, Name, Node, Number, evaluate, parse
 from core.jets import DerivativeSet
@@ -58,7 +60,7 @@ def test_residuals_agree_with_autograd(inputs: tuple[str, ...], fields: tuple[st
     if channels is not None:
         assert len(equations.carried.operators) == channels, "the second derivatives collapse into one channel"
     generator = torch.Generator().manual_seed(1)
-    network = build_network(kind, len(inputs), (7, 7), len(fields), "tanh")
+    network = build_network(Architecture(kind, (7, 7)), len(inputs), len(fields))
     theta = initial_parameters(network, generator, torch.float64)
     x = torch.randn(11, len(inputs), generator=generator, dtype=torch.float64)
     ones = torch.ones(len(inputs), 1, dtype=torch.float64)
@@ -83,9 +85,12 @@ def test_collapsing_is_left_where_it_would_make_more_channels() -> None:
 
 
 def test_an_endless_sum_gets_a_sentence() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)  # the default, which tracing raises
     node = parse("+".join(["u_x*u"] * 1500), inputs=("x",), fields=("u",))
     with pytest.raises(ValueError, match="split it"):
         prepare([node], ("x",), ("u",), {})
+    sys.setrecursionlimit(limit)
 
 
 def test_constants_are_folded() -> None:

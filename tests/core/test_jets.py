@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.activations import ACTIVATIONS
+from core.architecture import Architecture
 from core.jets import DerivativeSet, Index, Operator, derivative_set, partitions, splittings
 from core.networks import Network, build_network, initial_parameters
 
@@ -55,10 +56,12 @@ def cases(draw: st.DrawFn) -> tuple[str, str, int, tuple[int, ...], int, set[Ind
 def test_every_derivative_agrees_with_nested_autograd(case: tuple[str, str, int, tuple[int, ...], int, set[Index], int]
                                                       ) -> None:
     kind, activation, inputs, hidden, fields, indices, seed = case
+    if activation == "relu":  # its second derivative is zero almost everywhere
+        indices = {index for index in indices if len(index) < 2} or {(0,)}
     if activation == "relu3":  # three times differentiable almost everywhere; the fourth derivative is zero there
         indices = {index for index in indices if len(index) < 4} or {(0, 0)}
     generator = torch.Generator().manual_seed(seed)
-    network = build_network(kind, inputs, hidden, fields, activation)
+    network = build_network(Architecture(kind, hidden, activation), inputs, fields)
     theta = initial_parameters(network, generator, torch.float64)
     theta = theta + 0.1 * torch.randn(theta.shape, generator=generator, dtype=torch.float64)
     x = torch.randn(N + EXTRA, inputs, generator=generator, dtype=torch.float64)
@@ -83,7 +86,7 @@ def test_every_derivative_agrees_with_nested_autograd(case: tuple[str, str, int,
 def test_a_collapsed_operator_is_the_sum_of_its_derivatives(kind: str, activation: str, inputs: int, plain: bool,
                                                            seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    network = build_network(kind, inputs, (4, 4), 1, activation)
+    network = build_network(Architecture(kind, (4, 4), activation), inputs, 1)
     theta = initial_parameters(network, generator, torch.float64)
     x = torch.randn(N, inputs, generator=generator, dtype=torch.float64)
     scale = 0.5 + torch.rand(inputs, generator=generator, dtype=torch.float64)
@@ -141,11 +144,11 @@ def test_combinatorics_against_known_counts() -> None:
 
 def test_a_gated_network_needs_equal_widths() -> None:
     with pytest.raises(ValueError, match="equal"):
-        build_network("gated", 2, (10, 20), 1, "tanh")
+        Architecture("gated", (10, 20))
 
 
 def test_initialisation_follows_the_released_code() -> None:
-    network = build_network("gated", 2, (400, 400), 1, "tanh")
+    network = build_network(Architecture("gated", (400, 400)), 2, 1)
     theta = initial_parameters(network, torch.Generator().manual_seed(0), torch.float64)
     spread = {p.name: float(theta[p.slice].std()) if p.size > 1 else 0.0 for p in network.parameters}
     assert spread["encoder U b"] == pytest.approx((2 / 401) ** 0.5, rel=0.15)

@@ -67,7 +67,7 @@ def test_losses_are_the_paper_s() -> None:
     trainer = build_trainer(small(training__precision="float64"))
     o = trainer.objective
     draws = torch.rand(o.points, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    x = o.physical(draws)
+    x = o.places.physical(draws)
     assert [len({float(v) for v in x[16 + 8 * k: 24 + 8 * k, k // 2]}) for k in range(4)] == [1, 1, 1, 1]
 
     def u(points: torch.Tensor) -> torch.Tensor:
@@ -166,7 +166,7 @@ def test_losses_too_large_to_add_up_are_no_nan() -> None:
         name = "eager"
 
         def step(self, theta: torch.Tensor, m: torch.Tensor, v: torch.Tensor, *_: object) -> StepResult:
-            return theta, m, v, torch.full((2,), 1.5e308, dtype=torch.float64)
+            return theta, m, v, torch.full((2,), 1.5e308, dtype=torch.float64), trainer.multipliers
 
         term_gradients = trainer.engine.term_gradients
 

@@ -13,7 +13,8 @@ from core.balancing import Balancing
 from core.choices import RULES, Activation
 from core.problem import Problem
 from studio import experiment as experiment_module
-from studio.build import build_fields, build_trainer, check_exact
+from studio.build import build_fields, build_trainer
+from studio.exact_check import check_exact
 from studio.experiment import Experiment, ExperimentError, load_experiment
 from studio.gallery import DEFAULT, describe, load, merge, names
 

@@ -1,0 +1,105 @@
+"""Does the exact solution satisfy the equations? Checked before training, independent of what trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from core.decomposition import Box
+from core.diagnostics.fields import evaluate_exact
+from core.equation import FUNCTIONS, simplified
+from core.expression import Binary, Derivative, Name, Negate, Node, evaluate, names
+from core.places import Places
+from core.problem import Problem, Statement
+from studio.experiment import Experiment
+
+
+def check_exact(experiment: Experiment, points: int = 1000) -> list[str]:
+    """How far the exact solution is from satisfying every equation and condition, as one sentence for each.
+
+    Derivatives by nested reverse-mode autograd in float64, independent of the jets that train. The largest residual
+    is given relative to the largest single term of the equation.
+    """
+    problem = experiment.build_problem()
+    missing = [name for name in problem.fields if name not in problem.solution]
+    if missing:
+        return [f"There is no exact solution for {', '.join(missing)}, so nothing can be checked before training."]
+    return [sentence for _, sentence in _verdicts(problem, points)]
+
+
+def contradictions(experiment: Experiment, points: int = 1000) -> list[str]:
+    """The sentences of `check_exact` about what the exact solution does not satisfy; empty where all is well."""
+    problem = experiment.build_problem()
+    if any(name not in problem.solution for name in problem.fields):
+        return []
+    return [sentence for satisfied, sentence in _verdicts(problem, points) if not satisfied]
+
+
+def _verdicts(problem: Problem, points: int) -> list[tuple[bool, str]]:
+    """For every equation and condition: whether the exact solution satisfies it, and the sentence that says so."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for statement in problem.statements:
+        if not _checkable(problem, statement):
+            continue
+        worst, largest = _discrepancy(problem, statement, points, generator)
+        relative = worst / largest if largest > 0 else worst
+        satisfied = relative < 1e-9
+        rows.append((satisfied, f"The exact solution {'satisfies' if satisfied else 'DOES NOT satisfy'} "
+                                f"'{statement.name}': largest residual {worst:.1e}, "
+                                f"{relative:.1e} of the equation's largest term."))
+    return rows
+
+
+def _checkable(problem: Problem, statement: Statement) -> bool:
+    """Observations, energies and what contains an average or an unknown of no known value cannot be checked so."""
+    free = names(statement.expression) & ({*problem.averages} | ({*problem.unknowns} - {*problem.truth}))
+    return not (statement.observation or statement.measure == "mean" or free)
+
+
+def _discrepancy(problem: Problem, statement: Statement, points: int,
+                 generator: torch.Generator) -> tuple[float, float]:
+    worst, largest = 0.0, 0.0
+    for face in statement.faces or (None,):
+        places = Places(problem, torch.float64)
+        places.add(_whole(problem), (face,) if face is not None else (), points)
+        places.close()
+        draws = torch.rand(points, places.columns, generator=generator, dtype=torch.float64)
+        x = places.physical(draws).requires_grad_()
+
+        def look(leaf: Name | Derivative, x: Tensor = x) -> Tensor:
+            if isinstance(leaf, Name) and leaf.name in problem.inputs:
+                return x[:, problem.inputs.index(leaf.name)]
+            name = leaf.field if isinstance(leaf, Derivative) else leaf.name
+            if name in problem.unknowns:
+                return torch.tensor(problem.truth[name], dtype=torch.float64)
+            value = evaluate_exact(problem.solution[name], problem, x)
+            for name in leaf.inputs if isinstance(leaf, Derivative) else ():
+                if not value.requires_grad:
+                    return torch.zeros_like(value)
+                gradient = torch.autograd.grad(value.sum(), x, create_graph=True, allow_unused=True)[0]
+                value = torch.zeros_like(value) if gradient is None else gradient[:, problem.inputs.index(name)]
+            return value
+
+        def size(node: Node, look: object = look) -> float:
+            value = evaluate(node, look, FUNCTIONS)  # type: ignore[arg-type]
+            return float(torch.as_tensor(value).detach().abs().max())
+
+        expression = simplified(statement.expression, problem.constants)
+        worst = max(worst, size(expression))
+        largest = max(largest, *(size(term) for term in _summands(expression)))
+    return worst, largest
+
+
+def _whole(problem: Problem) -> Box:
+    low, high = zip(*problem.domain.values(), strict=True)
+    return Box(tuple(low), tuple(high))
+
+
+def _summands(node: Node) -> list[Node]:
+    match node:
+        case Negate():
+            return _summands(node.operand)
+        case Binary() if node.operator in "+-":
+            return _summands(node.left) + _summands(node.right)
+    return [node]

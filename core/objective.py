@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,58 +16,9 @@ from core.jetmath import constrained
 from core.jets import DerivativeSet, Jet
 from core.networks import Network
 from core.parameters import Parameter
+from core.passes import Block, Pass, Region, alone, merged, rows_of
 from core.places import Data, Places
 from core.problem import AVERAGE, FLUX, Problem, Statement
-
-
-@dataclass(frozen=True)
-class Region:
-    """A sub-domain with its network; most problems have one. center and scale [d] normalize its points."""
-
-    box: Box
-    network: Network
-    theta: slice  # of the flat parameters, the network's
-    center: Tensor
-    scale: Tensor
-    unknowns: Mapping[str, int]  # where in the flat parameters the unknowns' values are
-
-
-@dataclass(frozen=True)
-class Block:
-    """Points that are evaluated together: rows [start, stop) of a step's points; each row belongs to one statement."""
-
-    region: int
-    equations: Equations
-    start: int
-    stop: int
-    terms: tuple[int, ...] = ()  # for each expression, the loss term that it goes to; none for an interface's side
-    scales: tuple[float, ...] = ()  # for each expression, 1 / (points on each face)
-    square: tuple[bool, ...] = ()  # for each expression, whether its square is what is averaged
-    data: Mapping[str, Tensor] = field(default_factory=dict)  # columns of an observation, [stop - start] each
-    interior: bool = False
-
-
-@dataclass(frozen=True)
-class Pass:
-    """Blocks of one region whose points go through its network together: rows [start, stop), the first n of them with
-    derivatives."""
-
-    blocks: tuple[Block, ...]
-    derivatives: int  # how many of the blocks need derivatives
-    carried: DerivativeSet
-    outputs: DerivativeSet
-
-    @property
-    def start(self) -> int:
-        return self.blocks[0].start
-
-    @property
-    def stop(self) -> int:
-        return self.blocks[-1].stop
-
-    @property
-    def n(self) -> int:
-        return self.blocks[self.derivatives - 1].stop - self.start if self.derivatives else self.stop - self.start
 
 
 class Objective:
@@ -98,7 +48,7 @@ class Objective:
         for number in range(len(parts)):
             self._lay_out(parts, number, data or {})
         self.places.close()
-        self.passes = self._merge()
+        self.passes = merged(self.blocks)
         self.points = self.places.rows
 
     # ------------------------------------------------------------------ what others ask
@@ -131,7 +81,7 @@ class Objective:
 
         The gradient of one term then costs a backward pass over that term's points only.
         """
-        return self._losses(theta, draws, [_alone(block) for block in self.blocks])
+        return self._losses(theta, draws, [alone(block) for block in self.blocks])
 
     def rows(self, theta: Tensor, draws: Tensor) -> Tensor:
         """The residuals [R] of every statement at each of its points, one block after the other.
@@ -256,7 +206,7 @@ class Objective:
                     value = jet.value[block.start - p.start: block.stop - p.start]
                     own = Jet(DerivativeSet(), value, None, [], [], block.stop - block.start)
                 elif p.derivatives > 1:
-                    own = _slice(jet, block.start - p.start, block.stop - p.start)
+                    own = rows_of(jet, block.start - p.start, block.stop - p.start)
                 known = self._known(region, theta, block.data)
                 out[block.start] = block.equations.residuals(own, x[block.start: block.stop], known)
         return out, x
@@ -365,38 +315,6 @@ class Objective:
                     equations = prepare([p.flux_nodes[face.axis], *values], p.inputs, p.fields, p.constants)
                     out.append(((k, side), equations))
         return out
-
-    def _merge(self) -> list[Pass]:
-        """Blocks that need values only ride along with the last block of their region that needs derivatives; sides
-        of interfaces, whose fluxes need first derivatives at most, with the equations where these carry them."""
-        passes: list[Pass] = []
-        for block in self.blocks:
-            e = block.equations
-            last = passes[-1] if passes and passes[-1].blocks[0].region == block.region else None
-            if last is not None and e.carried.order == 0:
-                passes[-1] = Pass((*last.blocks, block), last.derivatives, last.carried, last.outputs)
-            elif (last is not None and not block.terms and e.carried.order == 1 and last.derivatives == len(last.blocks)
-                  and set(e.carried.first) <= set(last.carried.first)):
-                first = tuple(sorted({*last.outputs.first, *e.carried.first}))
-                outputs = DerivativeSet(first, last.outputs.operators, last.outputs.higher)
-                passes[-1] = Pass((*last.blocks, block), last.derivatives + 1, last.carried, outputs)
-            else:
-                passes.append(_alone(block))
-        return passes
-
-
-def _alone(block: Block) -> Pass:
-    e = block.equations
-    return Pass((block,), int(e.carried.order > 0), e.carried, e.outputs)
-
-
-def _slice(jet: Jet, start: int, stop: int) -> Jet:
-    """The jet of some of the points that have derivatives."""
-    def rows(channel: Tensor | None) -> Tensor | None:
-        return channel if channel is None or channel.shape[-2] == 1 else channel[..., start:stop, :]
-
-    return Jet(jet.derivatives, jet.value[start:stop], rows(jet.first), [rows(o) for o in jet.operators],
-               [rows(h) for h in jet.higher], stop - start)
 
 
 def _constant(value: float) -> Callable[[torch.Generator], Tensor]:

@@ -21,7 +21,7 @@ from studio.leash import end_with_input
 from studio.progress import duration
 from studio.reproduce import Progress, Reproduction, Trains, sweep, train
 from studio.runfile import writable_folder
-from studio.table_runs import RESULTS, Job, Plan, Record, ResultError, Results, result_path
+from studio.table_runs import RESULTS, Job, Plan, Record, ResultError, Results, plan_of, result_path
 from studio.tables import TableError
 from studio.verdicts import done_cells, head_of, markdown, measure, shortened, write
 
@@ -59,7 +59,7 @@ def reproduce(arguments: argparse.Namespace, run: Trains = train) -> int:
     if arguments.fast and table.fast is None:
         raise TableError([("", f"the table '{table.name}' has no shortened version; without --fast it is made as "
                                "published")])
-    plan = Plan(table, fast=arguments.fast)
+    plan = plan_of(table.name, fast=arguments.fast)
     cells = table.chosen(arguments.only)
     path = result_path(table.name, fast=plan.fast, folder=writable_folder(folder))
     results = Results.read(path)
@@ -110,7 +110,7 @@ def _list(folder: Path) -> int:
             table = tables.load(name)
             counts = []
             for fast in (False, True) if table.fast is not None else (False,):
-                plan = Plan(table, fast=fast)
+                plan = plan_of(name, fast=fast)
                 done = done_cells(plan, Results.read(result_path(name, fast=fast, folder=folder)))
                 counts.append(f"{done} of {len(table.cells)} cells {'shortened' if fast else 'done'}")
             rows.append((name, table.title, ", ".join(counts)))

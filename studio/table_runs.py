@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.frames import ScalarsFrame
 from studio.experiment import REFERENCES, Experiment, explain
 from studio.run_reader import Run
-from studio.tables import Cell, Table, changes_of, resolve, step_of
+from studio.tables import Cell, Table, changes_of, load, resolve, step_of
 
 #: Where results are kept that come with the program.
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -151,6 +152,13 @@ class Plan:
         """Every run of these cells, all of seed 0 first: so the whole table fills soon, and then gets its spread."""
         marks = dict.fromkeys(self.of[cell.name][0] for cell in cells)
         return [Job(self.tasks[mark], seed) for seed in range(seeds) for mark in marks]
+
+
+@cache
+def plan_of(name: str, *, fast: bool = False) -> Plan:
+    """The plan of a table that comes with the program. Raises TableError."""
+    table = load(name)
+    return Plan(table, fast=fast and table.fast is not None)
 
 
 # ------------------------------------------------------------------ numbers of a run

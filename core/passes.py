@@ -1,0 +1,111 @@
+"""How the points of a step go through the networks: blocks of points, gathered into as few passes as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from core.decomposition import Box
+from core.equation import Equations
+from core.jets import DerivativeSet, Jet
+from core.networks import Network
+
+
+@dataclass(frozen=True)
+class Region:
+    """A sub-domain with its network; most problems have one. center and scale [d] normalize its points."""
+
+    box: Box
+    network: Network
+    theta: slice  # of the flat parameters, the network's
+    center: Tensor
+    scale: Tensor
+    unknowns: Mapping[str, int]  # where in the flat parameters the unknowns' values are
+
+
+@dataclass(frozen=True)
+class Block:
+    """Points that are evaluated together: rows [start, stop) of a step's points; each row belongs to one statement."""
+
+    region: int
+    equations: Equations
+    start: int
+    stop: int
+    terms: tuple[int, ...] = ()  # for each expression, the loss term that it goes to; none for an interface's side
+    scales: tuple[float, ...] = ()  # for each expression, 1 / (points on each face)
+    square: tuple[bool, ...] = ()  # for each expression, whether its square is what is averaged
+    data: Mapping[str, Tensor] = field(default_factory=dict)  # columns of an observation, [stop - start] each
+    interior: bool = False
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Blocks of one region whose points go through its network together: rows [start, stop), the first n of them with
+    derivatives."""
+
+    blocks: tuple[Block, ...]
+    derivatives: int  # how many of the blocks need derivatives
+    carried: DerivativeSet
+    outputs: DerivativeSet
+
+    @property
+    def start(self) -> int:
+        return self.blocks[0].start
+
+    @property
+    def stop(self) -> int:
+        return self.blocks[-1].stop
+
+    @property
+    def n(self) -> int:
+        return self.blocks[self.derivatives - 1].stop - self.start if self.derivatives else self.stop - self.start
+
+
+def merged(blocks: Sequence[Block]) -> list[Pass]:
+    """Fewer and larger passes. Blocks that need values only ride along with the last block of their region that
+    needs derivatives; sides of interfaces, whose fluxes need first derivatives at most, with the equations where
+    these carry them; and blocks that need the same derivatives, or first ones only, go together."""
+    passes: list[Pass] = []
+    for block in blocks:
+        e = block.equations
+        last = passes[-1] if passes and passes[-1].blocks[0].region == block.region else None
+        if last is not None and e.carried.order == 0:
+            passes[-1] = Pass((*last.blocks, block), last.derivatives, last.carried, last.outputs)
+        elif (last is not None and not block.terms and e.carried.order == 1 and last.derivatives == len(last.blocks)
+              and set(e.carried.first) <= set(last.carried.first)):
+            first = tuple(sorted({*last.outputs.first, *e.carried.first}))
+            outputs = DerivativeSet(first, last.outputs.operators, last.outputs.higher)
+            passes[-1] = Pass((*last.blocks, block), last.derivatives + 1, last.carried, outputs)
+        elif last is not None and (together := _together(last, e)) is not None:
+            passes[-1] = Pass((*last.blocks, block), last.derivatives + 1, *together)
+        else:
+            passes.append(alone(block))
+    return passes
+
+
+def alone(block: Block) -> Pass:
+    e = block.equations
+    return Pass((block,), int(e.carried.order > 0), e.carried, e.outputs)
+
+
+def _together(last: Pass, e: Equations) -> tuple[DerivativeSet, DerivativeSet] | None:
+    """What a pass carries and puts out if another block joins; None where it should not."""
+    if last.derivatives < len(last.blocks):
+        return None
+    if (last.carried, last.outputs) == (e.carried, e.outputs):
+        return e.carried, e.outputs
+    if last.carried.order == 1 and e.carried.order == 1:
+        carried = tuple(sorted({*last.carried.first, *e.carried.first}))
+        return DerivativeSet(carried), DerivativeSet(tuple(sorted({*last.outputs.first, *e.outputs.first})))
+    return None
+
+
+def rows_of(jet: Jet, start: int, stop: int) -> Jet:
+    """The jet of some of the points that have derivatives."""
+    def rows(channel: Tensor | None) -> Tensor | None:
+        return channel if channel is None or channel.shape[-2] == 1 else channel[..., start:stop, :]
+
+    return Jet(jet.derivatives, jet.value[start:stop], rows(jet.first), [rows(o) for o in jet.operators],
+               [rows(h) for h in jet.higher], stop - start)

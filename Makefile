@@ -17,7 +17,8 @@ BOOTSTRAP = "$(PYTHON)" -I -S tools/bootstrap.py
 help:
 	@echo "make run     open PINNscope (the first time, install what it needs into .venv)"
 	@echo "make test    ruff, mypy, the import rule and the tests"
-	@echo "make bench   steps per second beside DeepXDE and JAX (the first time, install them into .bench-venv)"
+	@echo "make bench   steps per second beside DeepXDE and JAX (the first time, install them into .bench-venv),"
+	@echo "             and what adaptive activations cost"
 	@echo "make clean   remove the environments and the caches; runs and results stay"
 
 run:
@@ -29,6 +30,7 @@ test:
 bench:
 	@$(BOOTSTRAP) bench
 	@$(BOOTSTRAP) run tests/bench/compare.py $(ARGS)
+	@$(BOOTSTRAP) run tests/bench/activation_price.py
 
 clean:
 	rm -rf .venv .bench-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

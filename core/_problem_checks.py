@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from core.expression import RESERVED, derivatives, names
-from core.statements import ProblemError
+from core.choices import RECOVERY
+from core.expression import RESERVED, Node, derivatives, names
+from core.statements import AVERAGE, FLUX, ProblemError
 
 if TYPE_CHECKING:
     from core.problem import Problem
 
+RESERVED_TERMS = (RECOVERY, FLUX, AVERAGE)
+THINNEST = 1e-9  # the smallest ratio of a range to its bounds
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
@@ -49,6 +52,38 @@ def check_names(p: Problem) -> None:
         if name not in p.unknowns and name not in p.readings:
             raise ProblemError(f"a true value is given for '{name}', which is no unknown and no reading",
                                f"truth.{name}")
+    _check_columns(p, seen)
+    for key in p.exact:
+        if f"{key}_exact" in seen:
+            raise ProblemError(f"'{key}_exact' is how equations call the exact solution, and also in "
+                               f"{seen[f'{key}_exact']}", f"exact.{key}")
+    for group, terms in (("residuals", [r.term for r in p.residuals]), ("conditions", [c.term for c in p.conditions]),
+                         ("observations", [o.term for o in p.observations])):
+        for position, term in enumerate(terms):
+            if term in RESERVED_TERMS:
+                raise ProblemError(f"'{term}' is the name of a loss term that the program makes itself; take another",
+                                   f"{group}.{position}.term")
+
+
+def _check_columns(p: Problem, seen: Mapping[str, str]) -> None:
+    """An observation has a file, and each name that its equation gives a column means that column alone."""
+    for position, o in enumerate(p.observations):
+        if not o.file and not p.reference:
+            raise ProblemError("this observation has no file, and the problem has no reference",
+                               f"observations.{position}.file")
+        for number, column in enumerate(o.columns):
+            path = f"observations.{position}.columns.{number}"
+            if not IDENTIFIER.match(column):
+                raise ProblemError(f"'{column}' is no name; a name is a letter, then letters, digits or _", path)
+            if column in p.domain:
+                raise ProblemError(f"'{column}' is an input; equations use it by its name", path)
+            if column in (*p.fields, *p.quantities, *o.columns[:number]):
+                raise ProblemError(f"'{column}' is a column already; those of fields and quantities need not be named",
+                                   path)
+        for column in (*p.fields, *p.quantities, *o.columns):
+            if f"{column}_data" in seen:
+                raise ProblemError(f"'{column}_data' is the name of this observation's column, and also in "
+                                   f"{seen[f'{column}_data']}", f"observations.{position}")
 
 
 def check_domain(p: Problem) -> None:
@@ -57,9 +92,13 @@ def check_domain(p: Problem) -> None:
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ProblemError(f"{name} runs from {low:g} to {high:g}; the lower bound must be below the upper",
                                f"domain.{name}")
+        span = high - low
+        if not (math.isfinite(span) and span > THINNEST * max(abs(low), abs(high))):
+            raise ProblemError(f"{name} runs from {low:g} to {high:g}; numbers between these bounds cannot be told "
+                               f"apart, measure it from another origin or in another unit", f"domain.{name}")
     if p.shape == "ball":
-        spans = {round(high - low, 12) for low, high in p.domain.values()}
-        if len(spans) > 1:
+        spans = [high - low for low, high in p.domain.values()]
+        if max(spans) - min(spans) > THINNEST * max(spans):
             raise ProblemError("a ball has the same diameter along every input; these ranges differ", "domain")
         if p.periodic:
             raise ProblemError("a ball cannot be periodic; take shape = 'box'", "periodic")
@@ -69,30 +108,32 @@ def check_domain(p: Problem) -> None:
         if name not in p.domain:
             raise ProblemError(f"'{name}' is to be periodic, but is no input; the inputs are {', '.join(p.inputs)}",
                                f"periodic.{position}")
-    for name, value in {**p.unknowns, **p.truth}.items():
-        if not math.isfinite(value):
-            raise ProblemError(f"{value} is no start value", f"unknowns.{name}")
+        if name in p.periodic[:position]:
+            raise ProblemError(f"'{name}' is named twice", f"periodic.{position}")
+    for group, noun, values in (("unknowns", "start", p.unknowns), ("truth", "true", p.truth)):
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ProblemError(f"{value} is no {noun} value", f"{group}.{name}")
 
 
 def check_use(p: Problem) -> None:
     """Everything parses, and every field and unknown has an equation that it appears in."""
-    used: set[str] = set()
-    for nodes in ([s.expression for s in p.statements if not s.faces], p.average_nodes.values(),
-                  p.flux_nodes.values()):
-        for node in nodes:
-            used |= {name for name, _ in derivatives(node)} | set(names(node))
-    for node in p.reading_nodes.values():
-        used |= names(node)
+    inside = _named([s.expression for s in p.statements if not s.faces])
+    averages, cut = p.average_nodes, p.decomposition.splits if p.decomposition else {}
+    flux = {axis: node for axis, node in p.flux_nodes.items() if cut.get(p.inputs[axis])}
+    inside |= _named([node for name, node in averages.items() if name in inside]) | _named(flux.values())
+    everywhere = inside | _named([s.expression for s in p.statements if s.faces])
+    read = _named(p.reading_nodes.values())
     _ = p.quantity_nodes, p.hard_nodes  # parsed now, so that a mistake is told now
     for position, name in enumerate(p.fields):
-        if name not in used:
+        if name not in inside:
             raise ProblemError(f"the field '{name}' appears in no equation", f"fields.{position}")
     for name in p.unknowns:
-        if name not in used:
+        if name not in everywhere:
             raise ProblemError(f"the unknown '{name}' appears in no equation, so nothing can be learned of it",
                                f"unknowns.{name}")
-    for name in p.averages:
-        if name not in used:
+    for name in averages:
+        if name not in inside | read:
             raise ProblemError(f"the average '{name}' is used by no equation and no reading", f"averages.{name}")
     for position, (condition, statement) in enumerate(
             zip(p.conditions, p.statements[len(p.residuals):], strict=False)):
@@ -103,6 +144,11 @@ def check_use(p: Problem) -> None:
                                    f"conditions.{position}.on")
 
 
+def _named(nodes: Iterable[Node]) -> set[str]:
+    """The names in expressions, by themselves or differentiated."""
+    return {name for node in nodes for name in (*names(node), *(field for field, _ in derivatives(node)))}
+
+
 def check_decomposition(p: Problem) -> None:
     """The cuts lie inside, there is a flux across each, and lists have an entry for each sub-domain."""
     d = p.decomposition
@@ -111,7 +157,7 @@ def check_decomposition(p: Problem) -> None:
     if p.shape != "box" or p.periodic or p.hard or p.averages:
         raise ProblemError("sub-domains are for a box without periodic inputs, hard constraints and averages",
                            "decomposition.splits")
-    if not d.splits:
+    if not any(d.splits.values()):
         raise ProblemError("there is no cut; without sub-domains leave 'decomposition' away", "decomposition.splits")
     for name, cuts in d.splits.items():
         path = f"decomposition.splits.{name}"
@@ -125,12 +171,23 @@ def check_decomposition(p: Problem) -> None:
                                "decomposition.flux")
     for name in d.flux:
         if name not in p.domain:
-            raise ProblemError(f"'{name}' is no input; the inputs are {', '.join(p.inputs)}", "decomposition.flux")
+            raise ProblemError(f"'{name}' is no input; the inputs are {', '.join(p.inputs)}",
+                               f"decomposition.flux.{name}")
     count = math.prod(len(cuts) + 1 for cuts in d.splits.values())
     for key, entries in (("hidden", d.hidden), ("points", d.points), ("starts", d.starts)):
         if entries and len(entries) != count:
-            raise ProblemError(f"there are {count} sub-domains, but {len(entries)} entries here",
+            raise ProblemError(f"there are {count} sub-domains; give an entry for each, not {len(entries)}",
                                f"decomposition.{key}")
+    for position, widths in enumerate(d.hidden):
+        if not widths or min(widths) < 1:
+            raise ProblemError("a network has one hidden layer or more, each of width 1 or more",
+                               f"decomposition.hidden.{position}")
+    for position, points in enumerate(d.points):
+        if points < 1:
+            raise ProblemError(f"a sub-domain has one point or more, not {points}", f"decomposition.points.{position}")
     for position, name in enumerate(d.local):
         if name not in p.unknowns:
             raise ProblemError(f"'{name}' is no unknown", f"decomposition.local.{position}")
+    if d.starts and not d.local:
+        raise ProblemError("these start values belong to local unknowns, of which there are none",
+                           "decomposition.starts")

@@ -39,10 +39,15 @@ def compiler() -> str | None:
 
 
 def compile_packages(engine: EagerEngine, folder: Path) -> None:
-    """Compile both functions of an engine into `folder`. Takes tens of seconds; uses torch's present thread count."""
+    """Compile both functions of an engine into `folder`. Takes tens of seconds; uses torch's present thread count.
+
+    With sub-domains only the step: the gradients of every term through a dozen networks would take minutes more, and
+    are wanted once in hundreds of steps.
+    """
     step_arguments, gradient_arguments = engine.examples()
     _compile(engine.step, step_arguments, folder / STEP)
-    _compile(engine.term_gradients, gradient_arguments, folder / GRADIENTS)
+    if len(engine.objective.regions) == 1:
+        _compile(engine.term_gradients, gradient_arguments, folder / GRADIENTS)
 
 
 def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: Path) -> None:
@@ -55,10 +60,11 @@ def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: 
 
 @dataclass(frozen=True)
 class CompiledEngine:
-    """The packages that `compile_packages` made, loaded."""
+    """The packages that `compile_packages` made, loaded; what is not among them, `eager` does."""
 
     run_step: Callable[[list[Tensor]], list[Tensor]]
-    run_gradients: Callable[[list[Tensor]], list[Tensor]]
+    run_gradients: Callable[[list[Tensor]], list[Tensor]] | None
+    eager: EagerEngine
     name: str = "compiled"
 
     def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor,
@@ -67,12 +73,15 @@ class CompiledEngine:
         return theta, m, v, losses, lam
 
     def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        if self.run_gradients is None:
+            return self.eager.term_gradients(theta, draws)
         losses, gradients = self.run_gradients([theta, draws])
         return losses, gradients
 
 
-def load_packages(folder: Path) -> CompiledEngine:
-    """Load what `compile_packages` wrote. Raises OSError or RuntimeError where it is missing or damaged."""
+def load_packages(folder: Path, eager: EagerEngine) -> CompiledEngine:
+    """Load what `compile_packages` wrote of this eager engine. Raises OSError or RuntimeError where it is missing or
+    damaged."""
     def runner(name: str) -> Callable[[list[Tensor]], list[Tensor]]:
         if not (folder / name).is_file():
             raise OSError(f"{folder / name} is missing")
@@ -81,4 +90,5 @@ def load_packages(folder: Path) -> CompiledEngine:
         run: Callable[[list[Tensor]], list[Tensor]] = loader.run
         return run
 
-    return CompiledEngine(runner(STEP), runner(GRADIENTS))
+    whole = len(eager.objective.regions) == 1
+    return CompiledEngine(runner(STEP), runner(GRADIENTS) if whole else None, eager)

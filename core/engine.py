@@ -99,7 +99,10 @@ class _Pointwise:
         for block in o.blocks:
             interior[block.start: block.stop] = block.interior
         self.inside = (interior[self.rows] & self.square).nonzero().squeeze(1)
+        self.all_square = bool(self.square.all())
         if self.points.kind == "causal":
+            if "t" not in o.problem.inputs or o.places.ball:
+                raise ValueError("causal weights need an input named t, with a beginning and an end: one of a box")
             self.time = o.problem.inputs.index("t")
 
     def losses(self, theta: Tensor, draws: Tensor, weights: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,6 +123,8 @@ class _Pointwise:
             new = self.points.update(lam, residuals, self.terms, len(o.terms), share)
             # attention is updated before each loss, self-adaptive weights climb while the network descends
             factor = self.points.factor(new if self.points.kind == "residual-attention" else lam)
+            if not self.all_square:  # an energy's points are a quadrature; other weights make another integral of it
+                factor = torch.where(self.square, factor, torch.ones_like(factor))
             lam = new
         total = (values * share * factor).sum()
         extra = o.recovery(theta)

@@ -121,17 +121,21 @@ class Objective:
                 total += torch.cat(parts).square().sum(1)
         return total.sqrt()
 
-    def values(self, theta: Tensor, x: Tensor, equations: Equations, *, fields: bool = False) -> list[Tensor]:
-        """Expressions, or the fields themselves, at any points x [M, d] in physical units; [M] each."""
+    def values(self, theta: Tensor, x: Tensor, equations: Equations, *, fields: bool = False,
+               known: Mapping[str, Tensor] = NOTHING) -> list[Tensor]:
+        """Expressions, or the fields themselves, at any points x [M, d] in physical units; [M] each.
+
+        known: scalars that the expressions use by name beside the unknowns, such as averages over the domain.
+        """
         if len(self.regions) == 1:
-            return self._values_in(0, theta, x, equations, fields)
+            return self._values_in(0, theta, x, equations, fields, known)
         home = self.region_of(x)
         out: list[Tensor] = []
         for number in range(len(self.regions)):
             rows = (home == number).nonzero().squeeze(1)
             if len(rows) == 0:
                 continue
-            values = self._values_in(number, theta, x[rows], equations, fields)
+            values = self._values_in(number, theta, x[rows], equations, fields, known)
             out = out or [torch.zeros(len(x), dtype=self.dtype) for _ in values]
             for target, value in zip(out, values, strict=True):
                 target[rows] = value
@@ -140,6 +144,8 @@ class Objective:
     def region_of(self, x: Tensor) -> Tensor:
         """The number of the sub-domain of each point [M]; on an interface the one before it."""
         home = torch.zeros(len(x), dtype=torch.long)
+        ends = torch.tensor([(r.box.low, r.box.high) for r in self.regions], dtype=x.dtype)
+        x = torch.maximum(torch.minimum(x, ends[:, 1].amax(0)), ends[:, 0].amin(0))  # rounding may leave the domain
         for number in reversed(range(len(self.regions))):
             box = self.regions[number].box
             low, high = torch.tensor(box.low, dtype=x.dtype), torch.tensor(box.high, dtype=x.dtype)
@@ -217,12 +223,13 @@ class Objective:
             return NOTHING
         return {name: theta[place] for name, place in unknowns.items()} | dict(data)
 
-    def _values_in(self, region: int, theta: Tensor, x: Tensor, equations: Equations, fields: bool) -> list[Tensor]:
+    def _values_in(self, region: int, theta: Tensor, x: Tensor, equations: Equations, fields: bool,
+                   known: Mapping[str, Tensor]) -> list[Tensor]:
         if fields:
             jet = self.jet(region, theta, x, len(x), DerivativeSet(), DerivativeSet())
             return list(jet.value.unbind(1))
         jet = self.jet(region, theta, x, len(x), equations.carried, equations.outputs)
-        return equations.residuals(jet, x, self._known(region, theta, {}))
+        return equations.residuals(jet, x, self._known(region, theta, known))
 
     # ------------------------------------------------------------------ building
 
@@ -293,7 +300,9 @@ class Objective:
         lead = group[0]
         columns: Mapping[str, Tensor] = {}
         if lead.observation:
-            own = data[lead.observation].within(box) if len(self.regions) > 1 else data[lead.observation]
+            own = data[lead.observation]
+            if len(self.regions) > 1:  # each point counts once, also on an interface
+                own = own.at(self.region_of(own.points) == number)
             if len(own.points) == 0:
                 return
             start, stop = self.places.add_points(own.points)

@@ -21,10 +21,8 @@ class Data:
     points: Tensor
     columns: Mapping[str, Tensor]
 
-    def within(self, box: Box) -> Data:
-        """Those of them that lie in a box."""
-        low, high = torch.tensor(box.low, dtype=torch.float64), torch.tensor(box.high, dtype=torch.float64)
-        rows = ((self.points >= low) & (self.points <= high)).all(1)
+    def at(self, rows: Tensor) -> Data:
+        """Some of them; rows: indices, or a bool for each point."""
         return Data(self.points[rows], {name: column[rows] for name, column in self.columns.items()})
 
 

@@ -16,16 +16,20 @@ from core.expression import (
     ExpressionError,
     Name,
     Node,
+    Number,
     constant_value,
     derivatives,
     names,
     parse,
     parse_sides,
     substitute,
+    walk,
     with_known_values,
 )
 from core.latex import to_latex
 from core.statements import (
+    AVERAGE,
+    FLUX,
     Condition,
     Decomposition,
     Face,
@@ -35,10 +39,10 @@ from core.statements import (
     Statement,
 )
 
-__all__ = ["Condition", "Decomposition", "Face", "Observation", "Problem", "ProblemError", "Residual", "Statement"]
+__all__ = ["AVERAGE", "FLUX", "Condition", "Decomposition", "Face", "Observation", "Problem", "ProblemError",
+           "Residual", "Statement"]
 
 MAX_ORDER = 4
-FLUX, AVERAGE = "interface flux", "interface average"
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ class Problem:
     def __post_init__(self) -> None:
         check_names(self)
         check_domain(self)
-        check_use(self)
         check_decomposition(self)
+        check_use(self)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -102,7 +106,7 @@ class Problem:
         """Every equation, condition and observation, parsed, with definitions written out."""
         out = []
         for i, r in enumerate(self.residuals):
-            node = self._equation(r.equation, f"residuals.{i}.equation", extra=self.averages)
+            node = self._equation(r.equation, f"residuals.{i}.equation", averages=True)
             out.append(Statement(r.name, r.term, r.points, node, measure=r.measure))
         for i, c in enumerate(self.conditions):
             node = self._equation(c.equation, f"conditions.{i}.equation")
@@ -128,34 +132,40 @@ class Problem:
             if name not in self.fields and name not in self.quantities:
                 raise ProblemError(f"an exact solution is given for '{name}', which is no field and no quantity",
                                    f"exact.{name}")
-            node = substitute(self._parse(text, f"exact.{name}", fields=(), extra=self._resolved), self._resolved)
-            if own := names(node) & {*self.fields, *self.unknowns}:
+            path = f"exact.{name}"
+            node = substitute(self._parse(text, path, fields=(), extra=self._resolved), self._resolved)
+            if own := fields_of(node) & {*self.fields, *self.unknowns, *self.averages}:
                 raise ProblemError(f"an exact solution is an expression of inputs and constants; '{min(own)}' is "
-                                   f"neither", f"exact.{name}")
+                                   f"neither", path)
+            self._check_values(node, path, "exact solution")
             out[name] = node
         return out
 
     @cached_property
     def average_nodes(self) -> dict[str, Node]:
         """The expressions of the averages, definitions written out."""
-        return {key: self._equation(text, f"averages.{key}") for key, text in self.averages.items()}
+        return {key: self._equation(text, f"averages.{key}", noun="average") for key, text in self.averages.items()}
 
     @cached_property
     def reading_nodes(self) -> dict[str, Node]:
         """The expressions of the readings."""
         out = {}
         for key, text in self.readings.items():
-            node = self._parse(text, f"readings.{key}", fields=(), extra=self.averages)
+            path = f"readings.{key}"
+            node = self._parse(text, path, fields=(), extra=self.averages)
             if used := names(node) & set(self.inputs):
-                raise ProblemError(f"a reading is one number; it cannot depend on the input '{min(used)}'",
-                                   f"readings.{key}")
+                raise ProblemError(f"a reading is one number; it cannot depend on the input '{min(used)}'", path)
+            if self.decomposition and (used := names(node) & set(self.decomposition.local)):
+                raise ProblemError(f"a reading is one number, but every sub-domain has its own '{min(used)}'", path)
+            self._check_values(node, path, "reading")
             out[key] = node
         return out
 
     @cached_property
     def quantity_nodes(self) -> dict[str, Node]:
         """The expressions of the quantities, definitions written out."""
-        return {key: self._equation(text, f"quantities.{key}") for key, text in self.quantities.items()}
+        return {key: self._equation(text, f"quantities.{key}", noun="quantity")
+                for key, text in self.quantities.items()}
 
     @cached_property
     def hard_nodes(self) -> dict[str, Node]:
@@ -165,7 +175,7 @@ class Problem:
             path = f"hard.{key}"
             if key not in self.fields:
                 raise ProblemError(f"a hard constraint is given for '{key}', which is no field", path)
-            node = self._equation(text, path)
+            node = self._equation(text, path, noun="constraint")
             if derivatives(node):
                 raise ProblemError("a hard constraint is made of inputs and the network's output, without derivatives",
                                    path)
@@ -179,7 +189,7 @@ class Problem:
         """The flux across an interface, by the number of the input that is cut."""
         if self.decomposition is None:
             return {}
-        return {self.inputs.index(key): self._equation(text, f"decomposition.flux.{key}")
+        return {self.inputs.index(key): self._equation(text, f"decomposition.flux.{key}", noun="flux")
                 for key, text in self.decomposition.flux.items()}
 
     def field_node(self, name: str) -> Node:
@@ -197,7 +207,7 @@ class Problem:
         rows += [(key, rf"{to_latex(Name(key, 0))} = \langle {self._typeset(text, zero=False)} \rangle")
                  for key, text in self.averages.items()]
         for c in self.conditions:
-            at = self._typeset(c.on, zero=False) if c.on != "boundary" else ""
+            at = self._typeset(c.on, zero=False) if c.on.strip() != "boundary" else ""
             place = rf"\text{{ at }} {at}" if at else r"\text{ on the boundary}"
             rows.append((c.name, self._typeset(c.equation) + place))
         rows += [(o.name, self._typeset(o.equation, zero=o.measure == "square")) for o in self.observations]
@@ -213,7 +223,7 @@ class Problem:
     @cached_property
     def _resolved(self) -> dict[str, Node]:
         """Definitions as expressions of inputs, fields and constants alone. A cycle is an error."""
-        parsed = {key: self._parse(text, f"definitions.{key}", extra=self.definitions)
+        parsed = {key: self._parse(text, f"definitions.{key}", extra={**self.definitions, **self.averages})
                   for key, text in self.definitions.items()}
         done: dict[str, Node] = {}
 
@@ -230,17 +240,28 @@ class Problem:
             resolve(key, ())
         return done
 
-    def _equation(self, text: str, path: str, *, extra: Mapping[str, object] | None = None) -> Node:
+    def _equation(self, text: str, path: str, *, extra: Mapping[str, object] | None = None, averages: bool = False,
+                  noun: str = "equation") -> Node:
+        """An expression with definitions and exact solutions written out; `averages`: whether it may use them."""
         exact = {f"{key}_exact": node for key, node in self.solution.items()}
-        node = self._parse(text, path, extra={**self._resolved, **exact, **(extra or {})})
+        node = self._parse(text, path, extra={**self._resolved, **exact, **self.averages, **(extra or {})})
         node = substitute(node, {**self._resolved, **exact})
-        try:
-            with_known_values(node, self.constants)
-        except ExpressionError as error:
-            raise ProblemError(f"with the constants given, {error.message} in this equation", path) from error
+        self._check_values(node, path, noun)
+        if not averages and (used := names(node) & self.averages.keys()):
+            raise ProblemError(f"'{min(used)}' is an average over the equations' points; only the equations of the "
+                               f"interior and readings may use it", path)
         if not fields_of(node) & {*self.fields, *self.averages}:
-            raise ProblemError(f"this equation contains none of the fields ({', '.join(self.fields)})", path)
+            raise ProblemError(f"this {noun} contains none of the fields ({', '.join(self.fields)})", path)
         return node
+
+    def _check_values(self, node: Node, path: str, noun: str) -> None:
+        """Everything made of numbers and constants alone has a value, and nothing is divided by such a zero."""
+        try:
+            known = with_known_values(node, self.constants)
+        except ExpressionError as error:
+            raise ProblemError(f"with the constants given, {error.message} in this {noun}", path) from error
+        if any(isinstance(part, Binary) and part.operator == "/" and part.right == Number(0.0) for part in walk(known)):
+            raise ProblemError(f"with the constants given, there is a division by zero in this {noun}", path)
 
     def _parse(self, text: str, path: str, *, fields: tuple[str, ...] | None = None,
                extra: Mapping[str, object] | None = None) -> Node:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from core.choices import Measure
 from core.expression import Node
 
+#: The loss terms of interfaces between sub-domains.
+FLUX, AVERAGE = "interface flux", "interface average"
+
 
 class ProblemError(Exception):
     """A problem that makes no sense. `path` is the place, such as 'residuals.0.equation'; str() is a sentence."""

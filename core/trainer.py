@@ -68,6 +68,7 @@ class Trainer:
                   for p in objective.places.patches]
         dtype = objective.dtype
         self.sampler = Sampler(sampling or Sampling(), groups, dtype)
+        _check_sampling(objective, self.sampler)
         self.iteration = 0
         self.theta = objective.initial(self.generator)
         self.m = torch.zeros_like(self.theta)
@@ -153,6 +154,8 @@ class Trainer:
 
     def set_balancing(self, rule: str) -> None:
         """Change the rule; the weights go on from where they are. Raises ValueError."""
+        if rule == "ntk" and len(self.objective.regions) > 1:
+            raise ValueError("the tangent kernel of sub-domains is not computed; take another rule")
         if rule != self.balancing.rule:
             self.balancing = replace(self.balancing, rule=rule)
             self.memory = self.balancing.start(len(self.terms), self.objective.dtype)
@@ -231,3 +234,13 @@ class Trainer:
             self._set(self._before)
         term, value = next((t, x) for t, x in zip(self.terms, losses, strict=True) if not math.isfinite(x))
         raise NotFinite(term, self.iteration, value)
+
+
+def _check_sampling(objective: Objective, sampler: Sampler) -> None:
+    """Raises ValueError where points so drawn would not be what the loss means."""
+    kind = sampler.spec.kind
+    if kind == "grid" and objective.places.ball:
+        raise ValueError("a grid fits a box; a ball's points may be uniform, or sobol, halton or latin-hypercube")
+    if sampler.adaptive and any(b.interior and (b.equations.averages or not all(b.square)) for b in objective.blocks):
+        raise ValueError(f"{kind} draws more points where the residual is large, and an average over them is not the "
+                         f"average over the domain; take another sampling")

@@ -49,7 +49,7 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
     )
     if engine == "compiled":
         assert isinstance(trainer.engine, EagerEngine)
-        trainer.engine = compiled_engine(experiment)
+        trainer.engine = compiled_engine(experiment, trainer.engine)
     return trainer
 
 
@@ -77,7 +77,7 @@ def observed(problem: Problem, observation: Observation, path: str) -> Data:
         raise ProblemError("this observation has no file, and the problem has no reference", f"{path}.file")
     columns = (*problem.fields, *problem.quantities, *observation.columns)
     points, values = read_points(REFERENCES / name, problem, columns, f"{path}.file")
-    used = {part for part in names(problem.expression_of(observation)) if part.endswith("_data")}
+    used = names(problem.expression_of(observation)) & set(problem.columns(observation))
     for part in sorted(used):
         if part.removesuffix("_data") not in values:
             raise ProblemError(f"the equation uses {part}, but {name} has no '{part.removesuffix('_data')}'",

@@ -22,6 +22,7 @@ from studio.experiment import REFERENCES, Experiment, load_experiment
 
 if TYPE_CHECKING:
     from core.compiled import CompiledEngine
+    from core.engine import EagerEngine
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 900.0  # seconds after which a package that is still being made is given up
@@ -72,21 +73,21 @@ def ready(experiment: Experiment) -> bool:
     return package_folder(experiment).is_dir()
 
 
-def compiled_engine(experiment: Experiment) -> CompiledEngine:
-    """The compiled engine, compiled now if it is not in the cache. Raises CompileError."""
+def compiled_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine:
+    """The compiled version of an eager engine, compiled now if it is not in the cache. Raises CompileError."""
     if not ready(experiment):
         compilation = Compilation(experiment)
         compilation.wait()
-    return load_engine(experiment)
+    return load_engine(experiment, eager)
 
 
-def load_engine(experiment: Experiment) -> CompiledEngine:
+def load_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine:
     """The compiled engine from the cache. Raises CompileError; a damaged package is removed."""
     from core.compiled import load_packages
 
     folder = package_folder(experiment)
     try:
-        engine = load_packages(folder)
+        engine = load_packages(folder, eager)
     except (OSError, RuntimeError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise CompileError(f"the compiled step could not be loaded: {error}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -39,16 +41,26 @@ def _verdicts(problem: Problem, points: int) -> list[tuple[bool, str]]:
     """For every equation and condition: whether the exact solution satisfies it, and the sentence that says so."""
     generator = torch.Generator().manual_seed(0)
     rows = []
-    for statement in problem.statements:
+    for statement in (*problem.statements, *_quantities(problem)):
         if not _checkable(problem, statement):
             continue
         worst, largest = _discrepancy(problem, statement, points, generator)
+        if not math.isfinite(worst):
+            rows.append((False, f"The exact solution DOES NOT satisfy '{statement.name}': it has no finite value at "
+                                f"some points."))
+            continue
         relative = worst / largest if largest > 0 else worst
         satisfied = relative < 1e-9
         rows.append((satisfied, f"The exact solution {'satisfies' if satisfied else 'DOES NOT satisfy'} "
                                 f"'{statement.name}': largest residual {worst:.1e}, "
                                 f"{relative:.1e} of the equation's largest term."))
     return rows
+
+
+def _quantities(problem: Problem) -> list[Statement]:
+    """That the quantities' exact values are those of the fields' exact solution."""
+    return [Statement(name, "", 0, Binary("-", node, problem.solution[name]))
+            for name, node in problem.quantity_nodes.items() if name in problem.solution]
 
 
 def _checkable(problem: Problem, statement: Statement) -> bool:
@@ -86,7 +98,10 @@ def _discrepancy(problem: Problem, statement: Statement, points: int,
             return float(torch.as_tensor(value).detach().abs().max())
 
         expression = simplified(statement.expression, problem.constants)
-        worst = max(worst, size(expression))
+        found = size(expression)
+        if not math.isfinite(found):
+            return found, largest
+        worst = max(worst, found)
         largest = max(largest, *(size(term) for term in _summands(expression)))
     return worst, largest
 

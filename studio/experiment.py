@@ -14,6 +14,7 @@ from typing import Any, Self
 import tomli_w
 from pydantic import ValidationError, model_validator
 
+from core.architecture import Architecture
 from core.choices import RECOVERY
 from core.expression import ExpressionError
 from core.problem import Problem, ProblemError
@@ -104,15 +105,10 @@ class Experiment(Model):
     def _check_parts(self) -> None:
         """What one part asks of another. Raises ProblemError with the place."""
         network, balancing, sampling = self.network, self.balancing, self.sampling
-        if network.recovery != "none" and network.slopes == "none":
-            raise ProblemError("slope recovery needs slopes: global, layer or neuron", "network.recovery")
-        if network.raf != "none" and network.slopes != "none":
-            raise ProblemError("a reproducing activation has scales of its own; slopes are for a plain activation",
-                               "network.slopes")
-        if network.raf_blocks and (len(network.raf_blocks) != len(network.raf_basis)
-                                   or any(sum(network.raf_blocks) != width for width in network.hidden)):
-            raise ProblemError("there must be one block for each basis function, and together they must be as wide as "
-                               "every hidden layer", "network.raf_blocks")
+        try:
+            Architecture(**network.model_dump(exclude={"normalize"}))
+        except ValueError as error:
+            raise ProblemError(str(error), f"network.{_at_fault(network)}") from None
         if balancing.points in ("self-adaptive", "residual-attention") and sampling.every != 0:
             raise ProblemError(f"{balancing.points} weights belong to points that stay: set sampling.every = 0",
                                "balancing.points")
@@ -174,6 +170,13 @@ class Experiment(Model):
     def with_changes(self, changes: Mapping[str, Any]) -> Experiment:
         """A copy with values changed by dotted path, validated. Raises ExperimentError."""
         return Experiment.from_data(override(self.model_dump(mode="python"), changes))
+
+
+def _at_fault(network: NetworkSpec) -> str:
+    """The switch that asks for what the architecture cannot have."""
+    if network.raf != "none":
+        return "raf"
+    return "recovery" if network.recovery != "none" else "kind"
 
 
 def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,32 @@ GROUPS = ("Start here", "Gradient pathologies", "Adaptive activations", "Reprodu
 OTHERS = "Others"  # what names no chapter
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A line of the gallery: what an experiment is, and in one sentence what to look at."""
+
+    name: str
+    title: str
+    look: str
+    source: str
+    label: str
+    group: str
+
+    def matches(self, words: str) -> bool:
+        """Whether every word is somewhere in what the experiment says of itself, whatever the case of letters."""
+        text = " ".join((self.name, self.title, self.look, self.source, self.label, self.group)).lower()
+        return all(word in text for word in words.lower().split())
+
+
 def names() -> list[str]:
     """Names of the built-in experiments, the default first."""
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
     found = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    return sorted(found, key=lambda name: name != DEFAULT)
+    return tuple(sorted(found, key=lambda name: name != DEFAULT))
 
 
 def groups() -> dict[str, list[str]]:
@@ -47,14 +70,16 @@ def describe(name: str) -> str:
     return str(_data(name)["title"])
 
 
-def look(name: str) -> str:
-    """One sentence that says what to look at; '' where the file has none."""
-    return str(_data(name).get("look", ""))
+def entry(name: str) -> Entry:
+    """What a built-in experiment says of itself. Raises ExperimentError where there is none of this name."""
+    data = _data(name)
+    words = {key: str(data.get(key, "")) for key in ("title", "look", "source", "label")}
+    return Entry(name=name, group=str(data.get("group") or OTHERS), **words)
 
 
 @cache
 def _data(name: str) -> dict[str, Any]:
-    if name not in names():
+    if name not in _names():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"; did you mean '{close[0]}'?" if close else f"; there are {', '.join(names())}"
         raise ExperimentError([("", f"there is no experiment '{name}' in the gallery{hint}")])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import stat
 import sys
 import threading
@@ -29,6 +30,8 @@ def end_with_input(patience: float = PATIENCE) -> None:
     except OSError:
         return
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so it is below a shell that does not wait for it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=_watch, args=(patience,), name="leash", daemon=True).start()
 
 
@@ -38,7 +41,11 @@ def _watch(patience: float) -> None:
             pass
     except OSError:
         pass
-    _thread.interrupt_main()
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)  # wakes it where it sleeps
+    else:
+        _thread.interrupt_main()
     time.sleep(patience)
     os._exit(130)
 

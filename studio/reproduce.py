@@ -64,7 +64,9 @@ def train(job: Job, report: Report, stop: threading.Event) -> Record | None:
             try:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "studio.leash", *command_of(job, folder)], cwd=ROOT, stdin=subprocess.PIPE,
-                    stdout=stdout, stderr=stderr, env={**os.environ, **ONE_THREAD}, start_new_session=True)
+                    stdout=stdout, stderr=stderr, start_new_session=True,
+                    # What torch and the compiler leave in the folder for temporary files goes with this one.
+                    env={**os.environ, **ONE_THREAD, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), name)})
             except OSError as error:
                 return _failed(job, f"no process could be started: {error.strerror or error}")
             try:
@@ -96,9 +98,9 @@ def outcome(job: Job, code: int, out: str, err: str) -> Record:
     if digest(run.experiment) != job.task.digest:
         return _failed(job, f"the experiment '{job.task.experiment}' was changed before the run began, so it is not "
                             "the one that was asked for; start again")
-    values = values_of(run, job.task.wanted)
+    values = values_of(run, job.task.wanted, diverged=diverged)
     missing = [key for key in job.task.keys if key not in values]
-    if missing and not diverged:
+    if missing:
         there = ", ".join(values) or "nothing"
         return _failed(job, f"the run has no {missing[0]}; it has {there}")
     nan = next((event.text for event in run.events if event.kind == "nan"), "")

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
-from core.engine import EagerEngine
 from core.frames import Frame, ScalarsFrame
 from core.problem import ProblemError
 from core.trainer import NotFinite, State
 from studio.build import build_fields, build_trainer
-from studio.compiling import Compilation, CompileError, load_engine, ready
+from studio.compiling import CompileError
+from studio.engines import Engines
 from studio.exact_check import contradictions
 from studio.experiment import Experiment
 from studio.mailbox import Mailbox
@@ -32,7 +32,6 @@ CHECKPOINT_EVERY = 10.0  # at the latest; what a killed program loses
 POLL_COMPILER_EVERY = 0.25
 IDLE = (RunState.PREPARING, RunState.PAUSED)
 EXHAUSTED = "the memory is exhausted; a smaller network or fewer points would fit"
-WORTH_COMPILING = 15.0  # seconds of eager training that must be left: compiling costs a core for half a minute
 
 
 class Runner:
@@ -43,7 +42,7 @@ class Runner:
         self.experiment, self.commands, self.mailbox = experiment, commands, mailbox
         self._path, self._resume_from = path, resume_from
         self._file: RunFile | None = None
-        self._compilation: Compilation | None = None
+        self._engines: Engines | None = None
         self._state = RunState.PREPARING
         self._watched: frozenset[str] = frozenset()
         self._early: deque[tuple[str, object]] = deque()  # commands that came while preparing, in their order
@@ -51,12 +50,9 @@ class Runner:
         self._closing = False
         self._unwritten = ""  # why the last commit failed; '' where everything is in the file
         self._seconds = 0.0  # of training
-        self._relative_l2: dict[str, float] = {}
-        self._readings: dict[str, float] = {}
-        self._losses: dict[str, float] = {}
+        self._relative_l2, self._readings, self._losses = _nothing(), _nothing(), _nothing()  # last known
         self._pace = Pace()
         self._next_status = self._next_commit = self._next_checkpoint = self._next_poll = 0.0
-        self._given_up = False  # compiling; it failed once
 
     def run(self) -> None:
         """Prepare, train, obey commands; returns after 'close'. Never raises: a failure is a state with a sentence."""
@@ -74,8 +70,7 @@ class Runner:
             self._end(RunState.FAILED, str(error))
         except Exception as error:
             self._event("error", traceback.format_exc())
-            exhausted = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # torch's own words
-            self._end(RunState.FAILED, EXHAUSTED if exhausted else f"the training failed: {error}")
+            self._end(RunState.FAILED, _failure(error))
         finally:
             TURNS.rest(self)
             self._finish()
@@ -92,12 +87,12 @@ class Runner:
         self.fields = build_fields(self.experiment, self.trainer)
         if self._resume_from is not None:
             self._go_on_from(self._resume_from)
+        self._engines = Engines(self.experiment, self._event, self._status)
         if mode == "compiled":
-            self._status(message="compiling the step; this takes about half a minute")
-            if not self._compile_and_wait():
+            if not self._engines.compile_and_wait(self.trainer, self._abandoned):
                 return  # nothing is trained; the commands say how it ends
         elif mode == "auto":
-            self._try_cached()
+            self._engines.take_cached(self.trainer)
         for sentence in contradictions(self.experiment):
             self._event("check", sentence)
         self._event("start", f"starts {'again ' if self._resume_from else ''}on the {self.trainer.engine.name} engine, "
@@ -129,8 +124,8 @@ class Runner:
                                f"{meta.get('engine', 'eager')} engine", json.dumps(str(path)))
 
     def _finish(self) -> None:
-        if self._compilation is not None:
-            self._compilation.cancel()
+        if self._engines is not None:
+            self._engines.cancel()
         if self._state not in ENDED:
             self._checkpoint()
             self._end(RunState.STOPPED, "")
@@ -233,32 +228,15 @@ class Runner:
         elif now >= self._next_commit:
             self._commit()
         if now >= self._next_poll:
-            self._poll_compiler()
+            assert self._engines is not None  # made before the first step
+            self._engines.poll(self.trainer, self._pace.left(self.experiment.training.steps - self.trainer.iteration))
             self._next_poll = now + POLL_COMPILER_EVERY
 
     def _pause_on_nan(self, error: NotFinite) -> None:
         self._event("nan", str(error), json.dumps(error.term))
         self._pause(f"{error}. Lower the learning rate and go on, or stop")
 
-    # ------------------------------------------------------------------ compiling
-
-    def _try_cached(self) -> None:
-        try:
-            self.trainer.engine = load_engine(self.experiment) if ready(self.experiment) else self.trainer.engine
-        except CompileError as error:
-            self._event("engine", f"{error}; it will be compiled again where that is worth it")
-
-    def _compile_and_wait(self) -> bool:
-        """Compile before the first step; False where 'stop' or 'close' came meanwhile."""
-        if not ready(self.experiment):
-            self._compilation = Compilation(self.experiment)
-            while not self._compilation.poll():
-                time.sleep(0.1)
-                if self._abandoned():
-                    return False
-            self._compilation = None
-        self.trainer.engine = load_engine(self.experiment)
-        return True
+    # ------------------------------------------------------------------ commands
 
     def _abandoned(self) -> bool:
         """Whether 'stop' or 'close' came while preparing. Every command is kept for later."""
@@ -267,29 +245,6 @@ class Runner:
                 self._early.append(self.commands.get_nowait())
             except queue.Empty:
                 return any(kind in ("stop", "close") for kind, _ in self._early)
-
-    def _poll_compiler(self) -> None:
-        """Begin compiling where it is worth it, change over when it is done."""
-        if self.experiment.training.engine != "auto" or not isinstance(self.trainer.engine, EagerEngine):
-            return
-        try:
-            if self._compilation is None:
-                left = self._pace.left(self.experiment.training.steps - self.trainer.iteration)
-                if left is not None and left > WORTH_COMPILING and not self._given_up:
-                    self._compilation = Compilation(self.experiment)
-            elif self._compilation.poll():
-                self._compilation = None
-                self.trainer.engine = load_engine(self.experiment)
-                self._event("engine", f"changed over to the compiled step after step {self.trainer.iteration}",
-                            json.dumps("compiled"))
-        except CompileError as error:
-            self._given_up = True
-            self._compilation = None
-            sentence = f"{error}; the step stays eager"
-            self._event("engine", sentence, json.dumps("eager"))
-            self._status(message=sentence)
-
-    # ------------------------------------------------------------------ commands
 
     def _obey(self, *, wait: bool) -> None:
         """Apply the commands that have come; while nothing trains, wait for one."""
@@ -403,3 +358,12 @@ class Runner:
             }
         changes |= {} if message is None else {"message": self._unwritten or message}
         self.mailbox.put_status(**changes)
+
+
+def _nothing() -> dict[str, float]:
+    return {}
+
+
+def _failure(error: Exception) -> str:
+    exhausted = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # torch's own words
+    return EXHAUSTED if exhausted else f"the training failed: {error}"

@@ -126,31 +126,54 @@ class Job:
     seed: int
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a cell needs: a number of a run, or of several runs with the true value in each."""
+
+    marks: tuple[str, ...]  # digests
+    wanted: Wanted
+    truths: tuple[float, ...] = ()
+
+    def value(self, values: Sequence[float]) -> float:
+        """The cell's number from those of its runs: ||learned - true|| / ||true|| where there are true values."""
+        if not self.truths:
+            return values[0]
+        return math.dist(values, self.truths) / math.hypot(*self.truths)
+
+
 class Plan:
-    """What the cells of a table need: a task and a number of it for each cell."""
+    """What the cells of a table need: tasks, and the numbers of their runs."""
 
     def __init__(self, table: Table, *, fast: bool = False) -> None:
         self.table, self.fast = table, fast
-        self.of: dict[str, tuple[str, Wanted]] = {}  # digest and number by the cell's name
-        found: dict[str, tuple[Cell, Experiment, list[Wanted], list[str]]] = {}
+        self.of: dict[str, Need] = {}  # by the cell's name
+        found: dict[str, tuple[Cell, int, Experiment, list[Wanted], list[str]]] = {}
         for cell in table.cells:
-            experiment = resolve(table, cell, fast=fast)
-            mark = digest(experiment)
-            wanted = Wanted(cell.quantity, step_of(table, cell, experiment, fast=fast), cell.below)
-            self.of[cell.name] = (mark, wanted)
-            _, _, numbers, cells = found.setdefault(mark, (cell, experiment, [], []))
-            cells.append(cell.name)
-            if wanted not in numbers:
-                numbers.append(wanted)
+            head, _, name = cell.quantity.partition(".")
+            several = head == "unknown"
+            marks: list[str] = []
+            truths: list[float] = []
+            for run in range(len(cell.variations)):
+                experiment = resolve(table, cell, fast=fast, run=run)
+                mark = digest(experiment)
+                wanted = Wanted(f"readings.{name}" if several else cell.quantity,
+                                step_of(table, cell, experiment, fast=fast), cell.below)
+                marks.append(mark)
+                truths += [experiment.problem.truth[name]] if several else []
+                *_, numbers, cells = found.setdefault(mark, (cell, run, experiment, [], []))
+                cells.append(cell.name)
+                if wanted not in numbers:
+                    numbers.append(wanted)
+            self.of[cell.name] = Need(tuple(marks), wanted, tuple(truths))
         self.tasks = {
-            mark: Task(mark, cell.experiment, changes_of(table, cell, fast=fast), experiment.training.steps,
-                       tuple(numbers), tuple(cells))
-            for mark, (cell, experiment, numbers, cells) in found.items()
+            mark: Task(mark, cell.experiment, changes_of(table, cell, fast=fast, run=run), experiment.training.steps,
+                       tuple(numbers), tuple(dict.fromkeys(cells)))
+            for mark, (cell, run, experiment, numbers, cells) in found.items()
         }
 
     def jobs(self, cells: Sequence[Cell], seeds: int) -> list[Job]:
         """Every run of these cells, all of seed 0 first: so the whole table fills soon, and then gets its spread."""
-        marks = dict.fromkeys(self.of[cell.name][0] for cell in cells)
+        marks = dict.fromkeys(mark for cell in cells for mark in self.of[cell.name].marks)
         return [Job(self.tasks[mark], seed) for seed in range(seeds) for mark in marks]
 
 
@@ -164,16 +187,22 @@ def plan_of(name: str, *, fast: bool = False) -> Plan:
 # ------------------------------------------------------------------ numbers of a run
 
 
-def values_of(run: Run, wanted: Iterable[Wanted]) -> dict[str, float]:
-    """The wanted numbers of a run by key, and all of its last ones. NaN for what is not finite or never came."""
+def values_of(run: Run, wanted: Iterable[Wanted], *, diverged: bool = False) -> dict[str, float]:
+    """The wanted numbers of a run by key, and all of its last ones. NaN for what is not finite or never came.
+
+    A run that diverged has no last numbers: what it showed before is no result.
+    """
     out: dict[str, float] = {}
     for kind in ("relative_l2", "readings", "losses"):
-        last = next((frame for frame in reversed(run.scalars) if getattr(frame, kind, None)), None)
-        if last is not None:
+        last = next((frame for frame in reversed(run.scalars) if getattr(frame, kind)), None)
+        if last is not None and not diverged:
             out.update({f"{kind}.{name}": value for name, value in getattr(last, kind).items()})
-    truth: Mapping[str, float] = getattr(run.experiment.problem, "truth", {})
+    truth = run.experiment.problem.truth
     for one in wanted:
-        if (value := _value(run.scalars, one, truth)) is not None:
+        value = math.nan if diverged and one.at is None else _value(run.scalars, one, truth)
+        if diverged and value is None:
+            value = math.nan
+        if value is not None:
             out[one.key] = value
     return {key: value if math.isfinite(value) else math.nan for key, value in out.items()}
 
@@ -196,9 +225,9 @@ def _value(scalars: Sequence[ScalarsFrame], wanted: Wanted, truth: Mapping[str, 
 def _read(frame: ScalarsFrame, quantity: str, truth: Mapping[str, float]) -> float | None:
     head, _, name = quantity.partition(".")
     if head == "error":
-        value = getattr(frame, "readings", {}).get(name)
+        value = frame.readings.get(name)
         return None if value is None else abs(value - truth[name]) / abs(truth[name])
-    numbers: Mapping[str, float] = getattr(frame, head, {})
+    numbers: Mapping[str, float] = getattr(frame, head)
     if "*" not in name:
         return numbers.get(name)
     fitting = [numbers[known] for known in numbers if fnmatch.fnmatchcase(known, name)]

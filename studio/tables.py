@@ -10,7 +10,8 @@ import fnmatch
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "resources" / "tables"
 QUANTITIES = {
     "relative_l2": "a field: relative_l2.u",
     "error": "an unknown, relative to its true value: error.alpha",
+    "unknown": "the same over all `runs` of a cell, in the L2 norm: unknown.alpha",
     "readings": "a reading, or with * the largest of several: readings.alpha, readings.nu*",
     "losses": "a loss term: losses.data",
 }
@@ -47,6 +49,7 @@ class Cell(Model):
     column: str = tip("Name of the column; '' in a table that is a list.", "")
     experiment: str = tip("The experiment of the gallery that is trained.", min_length=1)
     set: dict[str, Any] = tip("What is changed in it, by dotted path.", default_factory=dict)
+    runs: tuple[dict[str, Any], ...] = tip("What is changed in each of several runs that make one number together.", ())
     quantity: str = tip("The number that is meant; the table's where it is not given.", "")
     published: float | None = tip("The published value.", None)
     spread: float | None = tip("The published standard deviation.", None, ge=0)
@@ -77,7 +80,16 @@ class Cell(Model):
         head, _, name = self.quantity.partition(".")
         if head not in QUANTITIES or not name:
             raise ValueError(f"'{self.quantity}' is no quantity; a quantity names {', or '.join(QUANTITIES.values())}")
+        if self.runs and head != "unknown":
+            raise ValueError(f"`runs` makes one number of several runs, which is unknown.NAME and not {self.quantity}")
+        if head == "unknown" and self.below is not None:
+            raise ValueError("`below` is for a number of one run, not for unknown.NAME")
         return self
+
+    @property
+    def variations(self) -> tuple[dict[str, Any], ...]:
+        """What is changed in each run; one without changes where the cell has one run."""
+        return self.runs or ({},)
 
     @property
     def name(self) -> str:
@@ -235,14 +247,19 @@ def settings(changes: Mapping[str, Any]) -> list[str]:
     return [f"{path}={_toml(value)}" for path, value in changes.items()]
 
 
-def changes_of(table: Table, cell: Cell, *, fast: bool) -> dict[str, Any]:
+def changes_of(table: Table, cell: Cell, *, fast: bool, run: int = 0) -> dict[str, Any]:
     """What is changed in the cell's experiment; with the shortened version's changes laid over where `fast`."""
-    return {**cell.set, **(table.fast.set if fast and table.fast is not None else {})}
+    return {**cell.set, **cell.variations[run], **(table.fast.set if fast and table.fast is not None else {})}
 
 
-def resolve(table: Table, cell: Cell, *, fast: bool = False) -> Experiment:
+def resolve(table: Table, cell: Cell, *, fast: bool = False, run: int = 0) -> Experiment:
     """The experiment that a cell means, without its variants. Raises ExperimentError."""
-    return with_settings(gallery.load(cell.experiment), settings(changes_of(table, cell, fast=fast))).lanes()[0]
+    return _resolved(cell.experiment, tuple(settings(changes_of(table, cell, fast=fast, run=run))))
+
+
+@lru_cache(maxsize=4096)
+def _resolved(name: str, changes: tuple[str, ...]) -> Experiment:
+    return with_settings(gallery.load(name), changes).lanes()[0]
 
 
 def step_of(table: Table, cell: Cell, experiment: Experiment, *, fast: bool = False) -> int | None:
@@ -269,15 +286,15 @@ def mistakes(table: Table) -> list[tuple[str, str]]:
             found.append((f"{place}.experiment", f"in '{cell.name}', there is no experiment '{cell.experiment}' in the "
                                                  f"gallery{did_you_mean(cell.experiment, gallery.names())}"))
             continue
-        for fast in versions:
-            set_place = "fast.set" if fast else f"{place}.set"
-            if "training.seed" in changes_of(table, cell, fast=fast):
-                found.append((set_place, f"in '{cell.name}', training.seed cannot be set: every run gets its own seed"))
+        for fast, run in product(versions, range(len(cell.variations))):
+            where = "fast.set" if fast else f"{place}.runs.{run}" if cell.runs else f"{place}.set"
+            if "training.seed" in changes_of(table, cell, fast=fast, run=run):
+                found.append((where, f"in '{cell.name}', training.seed cannot be set: every run gets its own seed"))
                 break
             try:
-                experiment = resolve(table, cell, fast=fast)
+                experiment = resolve(table, cell, fast=fast, run=run)
             except (ExperimentError, ProblemError) as error:
-                found.append((set_place, f"in '{cell.name}', {error}"))
+                found.append((where, f"in '{cell.name}', {error}"))
                 break
             if not fast and (problem := _unreadable(experiment, cell)):
                 found.append((f"{place}.{problem[0]}", f"in '{cell.name}', {problem[1]}"))
@@ -289,22 +306,22 @@ def _unreadable(experiment: Experiment, cell: Cell) -> tuple[str, str] | None:
     """(key, sentence) where a run of `experiment` would not have the number that the cell wants."""
     head, _, name = cell.quantity.partition(".")
     problem = experiment.problem
-    truth = dict(getattr(problem, "truth", {}))
+    truth = problem.truth
     match head:
         case "relative_l2":
-            known = [*problem.fields, *getattr(problem, "quantities", {})]
+            known = [*problem.fields, *problem.quantities]
             name = name.removesuffix(" (interior)")
-        case "error":
+        case "error" | "unknown":
             known = list(truth)
         case "losses":
-            known = list(experiment.terms if hasattr(experiment, "terms") else problem.build().terms)
+            known = list(experiment.terms)
         case _:
             known = [name]  # which readings there are is known when it runs
     if name not in known:
-        what = {"relative_l2": "field", "error": "unknown with a true value", "losses": "loss term"}[head]
+        what = {"relative_l2": "field", "losses": "loss term"}.get(head, "unknown with a true value")
         there = f"there is {', '.join(known)}" if known else "there is none"
         return "quantity", (f"'{experiment.name}' has no {what} '{name}'{did_you_mean(name, known)}; {there}")
-    if head == "error" and truth[name] == 0:
+    if head in ("error", "unknown") and truth[name] == 0 and not cell.runs:
         return "quantity", f"the true value of '{name}' is zero, so there is no relative error; use readings.{name}"
     if cell.at is None:
         return None

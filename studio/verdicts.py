@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from studio.table_runs import Plan, Record, Results, Wanted
+from studio.table_runs import Need, Plan, Record, Results
 from studio.tables import Cell, Table
 
 BETTER, WITHIN, NOT_REPRODUCED = "better", "within the spread", "NOT reproduced"
@@ -63,31 +63,35 @@ class Measured:
 
 def measure(plan: Plan, results: Results) -> dict[str, Measured]:
     """Every cell of the table by its name."""
-    by_digest: dict[str, list[Record]] = {}
+    by_digest: dict[str, dict[int, Record]] = {}
     for record in results.records.values():
-        by_digest.setdefault(record.digest, []).append(record)
+        by_digest.setdefault(record.digest, {})[record.seed] = record
     out: dict[str, Measured] = {}
     for cell in plan.table.cells:
-        mark, wanted = plan.of[cell.name]
-        found = _measure(cell, wanted, plan.tasks[mark].steps, by_digest.get(mark, []))
+        need = plan.of[cell.name]
+        found = _measure(cell, need, plan.tasks[need.marks[0]].steps, [by_digest.get(mark, {}) for mark in need.marks])
         comparable = not plan.fast or found.verdict in (NOT_FOUND, OURS, NOT_RUN, FAILED)
         out[cell.name] = found if comparable else replace(found, verdict=SHORT)
     return out
 
 
-def _measure(cell: Cell, wanted: Wanted, steps: int, records: Sequence[Record]) -> Measured:
+def _measure(cell: Cell, need: Need, steps: int, records: Sequence[Mapping[int, Record]]) -> Measured:
+    """`records` has those of each run of the cell by seed."""
+    key = need.wanted.key
     values: dict[int, float] = {}
     failed: dict[int, str] = {}
     seconds: list[float] = []
-    for record in sorted(records, key=lambda one: one.seed):
-        if record.state == "failed":
-            failed[record.seed] = record.message
-        elif record.has((wanted.key,)):
-            values[record.seed] = record.values.get(wanted.key, math.nan)
-            seconds.append(record.seconds)
+    for seed in sorted(set().union(*records)):
+        found = [of_run[seed] for of_run in records if seed in of_run]
+        broken = next((record for record in found if record.state == "failed"), None)
+        if broken is not None:
+            failed[seed] = broken.message
+        elif len(found) == len(records) and all(record.has((key,)) for record in found):
+            values[seed] = need.value([record.values.get(key, math.nan) for record in found])
+            seconds += [record.seconds for record in found]
     low, high = published_range(cell)
-    return Measured(cell, values, failed, wanted.at or steps, statistics.fmean(seconds) if seconds else 0.0, low, high,
-                    verdict(cell, list(values.values()), bool(failed)))
+    return Measured(cell, values, failed, need.wanted.at or steps, statistics.fmean(seconds) if seconds else 0.0,
+                    low, high, verdict(cell, list(values.values()), bool(failed)))
 
 
 def published_range(cell: Cell) -> tuple[float | None, float | None]:
@@ -102,17 +106,18 @@ def published_range(cell: Cell) -> tuple[float | None, float | None]:
 
 def verdict(cell: Cell, values: Sequence[float], failed: bool = False) -> str:
     """One of the words above for the values that were measured, NaN where a run diverged."""
-    if cell.ours or not cell.found:
-        return OURS if cell.ours else NOT_FOUND
     if not values:
         return FAILED if failed else NOT_RUN
+    if cell.ours or not cell.found:
+        return OURS if cell.ours else NOT_FOUND
     low, high = published_range(cell)
     assert low is not None and high is not None  # it is found, so it is published
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) < len(values):
         return NOT_REPRODUCED
     mean = statistics.fmean(finite)
-    if low <= mean <= high:
+    rounding = 1e-9 * max(abs(low), abs(high))  # the end of the range belongs to it
+    if low - rounding <= mean <= high + rounding:
         return WITHIN
     # A reading is no error: below its published value it is not better, unless the number is a count of steps.
     smaller_is_better = not cell.quantity.startswith("readings.") or cell.below is not None
@@ -123,9 +128,9 @@ def done_cells(plan: Plan, results: Results) -> int:
     """How many cells have all runs of the table's own number of seeds."""
     seeds = range(plan.table.default_seeds(fast=plan.fast))
     done = 0
-    for mark, wanted in plan.of.values():
-        records = [results.records.get((mark, seed)) for seed in seeds]
-        done += all(record is not None and record.has((wanted.key,)) for record in records)
+    for need in plan.of.values():
+        records = [results.records.get((mark, seed)) for seed in seeds for mark in need.marks]
+        done += all(record is not None and record.has((need.wanted.key,)) for record in records)
     return done
 
 
@@ -276,7 +281,8 @@ def _row(one: Measured) -> dict[str, Any]:
                            "seeds": one.n, "diverged": one.diverged, "failed": len(one.failed), "steps": one.steps,
                            "seconds": round(one.seconds, 1), "verdict": one.verdict}
     row["values"] = {str(seed): value if math.isfinite(value) else None for seed, value in one.values.items()}
-    return {key: value for key, value in row.items() if value not in (None, {}, "") or key in ("ours", "published")}
+    always = ("set", "ours", "published")
+    return {key: value for key, value in row.items() if value not in (None, {}, "") or key in always}
 
 
 def write(plan: Plan, results: Results) -> None:

@@ -19,6 +19,12 @@ def _always(window: MainWindow) -> str:
     return ""
 
 
+def _show_tables(window: MainWindow) -> object:
+    from ui.reproduce import show_tables  # imports the dialogs, which import this
+
+    return show_tables(window)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActionRow:
     """`why_not` says in a sentence why it cannot be done now; '' where it can."""
@@ -42,6 +48,11 @@ ACTIONS: tuple[ActionRow, ...] = (
               call=lambda w: w.control.stop(), why_not=lambda w: w.run.why_not_stop()),
     ActionRow(id="run.reset", text="Reset", tip="Back to the start, with what the form says now. Runs are kept.",
               icon="reset", shortcut="Ctrl+R", call=lambda w: w.run.reset(), why_not=lambda w: w.run.why_not_reset()),
+    ActionRow(id="run.tables", text="Published tables...", icon="table",
+              tip="Published results beside this program's own; make what is missing of them.", call=_show_tables),
+    ActionRow(id="gallery.browse", text="Browse the gallery...", icon="gallery", shortcut="Ctrl+G",
+              tip="Search the built-in experiments and see what each of them does.",
+              call=lambda w: w.documents.browse()),
     ActionRow(id="file.open", text="Open experiment...", tip="Put an experiment from a TOML file into the form.",
               icon="open", shortcut="Ctrl+O", call=lambda w: w.documents.ask_and_open()),
     ActionRow(id="file.open-run", text="Open run...", tip="Show a run that was kept in a file.", icon="open-run",
@@ -77,14 +88,15 @@ ACTIONS: tuple[ActionRow, ...] = (
 MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("file.open", "file.open-run", "*recent", "-", "file.save", "-", "file.runs", "file.isolate", "-",
               "file.quit"),
+    "&Gallery": ("*gallery",),
     "&Edit": ("edit.back", "edit.problem"),
-    "&Run": ("run.toggle", "run.step", "run.stop", "run.reset"),
+    "&Run": ("run.toggle", "run.step", "run.stop", "run.reset", "-", "run.tables"),
     "&View": ("*panels", "-", "view.reset", "view.theme"),
     "&Help": ("help.keys", "help.about"),
 }
 
-TOOLBAR: tuple[str, ...] = ("run.toggle", "run.step", "run.stop", "run.reset", "-", "file.open", "file.save",
-                            "file.open-run", "*space", "*panels", "view.theme", "help.keys", "help.about")
+TOOLBAR: tuple[str, ...] = ("run.toggle", "run.step", "run.stop", "run.reset", "-", "gallery.browse", "file.open",
+                            "file.save", "file.open-run", "*space", "*panels", "view.theme", "help.keys", "help.about")
 
 #: Shown with their text beside the icon.
 WITH_TEXT = frozenset({"run.toggle", "run.step", "run.stop", "run.reset"})

@@ -10,7 +10,7 @@ from PySide6.QtCore import QByteArray, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
 
-from ui.panels.panel import Panel
+from ui.panels.panel import Lane, Panel
 from ui.settings import Settings, pack, unpack
 
 FORM = "form"
@@ -30,11 +30,11 @@ class Column:
 
 #: The curves in a column, the gradient wall large beside them, the fields below it.
 WIDE = (
-    Column(35, ((("equation",), 20), (("losses",), 28), (("error",), 24), (("weights",), 28))),
+    Column(35, ((("equation",), 20), (("losses",), 28), (("error",), 24), (("weights", "readings"), 28))),
     Column(65, ((("gradients",), 58), (("fields",), 42))),
 )
 NARROW = (
-    Column(36, ((("losses", "error", "equation"), 50), (("weights",), 50))),
+    Column(36, ((("losses", "error", "equation"), 50), (("weights", "readings"), 50))),
     Column(64, ((("gradients", "fields"), 100),)),
 )
 
@@ -48,6 +48,7 @@ class Docks(QObject):
         super().__init__(window)
         self._window = window
         self.panels = list(panels)
+        self._brought = ""  # the panel that an experiment has brought to the front
         self.docks: dict[str, QDockWidget] = {FORM: self._dock(FORM, "Experiment", form, None)}
         for panel in self.panels:
             self.docks[panel.id] = self._dock(panel.id, panel.title, panel, panel.header)
@@ -139,6 +140,20 @@ class Docks(QObject):
                 if last_place is not None:
                     last_place.raise_()
         return heads
+
+    def bring_forward(self, lanes: Sequence[Lane]) -> None:
+        """To the front of its tabs with the panel that these lanes need; back with one that the last ones needed."""
+        wanted = next((panel.id for panel in self.panels if panel.wanted(lanes)), "")
+        if wanted == self._brought:
+            return
+        for key in (self._brought, wanted):
+            if key and not self.docks[key].isHidden() and not self.docks[key].isFloating():
+                beside = self._window.tabifiedDockWidgets(self.docks[key])
+                if key == wanted and beside:
+                    self.docks[key].raise_()
+                elif beside:
+                    beside[0].raise_()
+        self._brought = wanted
 
     # -- remembered --------------------------------------------------------------------------------------------
 

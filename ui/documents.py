@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFileDialog, QMenu
+from PySide6.QtWidgets import QDialog, QFileDialog, QMenu
 
 from studio import gallery
 from studio.experiment import Experiment, ExperimentError, load_experiment
 from ui.background import Background
 from ui.banner import DANGER, HINT, WARNING, Notice
+from ui.forms.browser import GalleryDialog
 from ui.forms.form import Draft
 from ui.replay import Replay, replay
 
@@ -33,19 +34,49 @@ class Documents(QObject):
         self.current = ""
         self.experiment: Experiment | None = None  # as it was opened
         self.drafts: dict[str, Draft] = dict(window.settings.drafts)
+        self._given: dict[str, Experiment] = {}  # by key: what is in no file
         self._reading: Background[Replay] = Background("reading a run", self)
 
     # -- opening -----------------------------------------------------------------------------------------------
 
     def fill_gallery(self) -> None:
-        self._window.gallery.fill([(name, gallery.describe(name)) for name in gallery.names()])
+        self._window.gallery.fill({chapter: [gallery.entry(name) for name in names]
+                                   for chapter, names in gallery.groups().items()})
+
+    def browse(self) -> QDialog:
+        """The gallery as a window of its own, with a search and what each experiment does."""
+        dialog = GalleryDialog(self._window, self.current)
+        dialog.opened.connect(self.choose)
+        dialog.show()
+        return dialog
+
+    def fill_gallery_menu(self, menu: QMenu) -> None:
+        """A menu for each chapter, an entry for each experiment; the present one is checked."""
+        if menu.isEmpty():
+            menu.addAction(self._window.actions_by_id["gallery.browse"])
+            menu.addSeparator()
+            for chapter, names in gallery.groups().items():
+                inside = menu.addMenu(chapter)
+                inside.setToolTipsVisible(True)
+                for name in names:
+                    entry = gallery.entry(name)
+                    action = QAction(entry.title.replace("&", "&&"), inside)
+                    action.setData(name)
+                    action.setToolTip(entry.look)
+                    action.setCheckable(True)
+                    action.triggered.connect(lambda _=False, key=name: self.choose(key))
+                    inside.addAction(action)
+        for action in menu.findChildren(QAction):
+            if action.isCheckable():
+                action.setChecked(action.data() == self.current)
 
     def choose(self, key: str) -> None:
         """Somebody chose a line of the gallery. During a run this asks first."""
         if key == self.current:
             return
         try:
-            experiment = gallery.load(key) if key in gallery.names() else load_experiment(Path(key))
+            known = self._given.get(key) or (gallery.load(key) if key in gallery.names() else None)
+            experiment = known or load_experiment(Path(key))
         except ExperimentError as error:
             self._cannot("This experiment cannot be opened", error)
             return
@@ -70,6 +101,13 @@ class Documents(QObject):
             window.banner.say(Notice("draft", WARNING, "The form has the changes that you made here before.",
                                      (("Set back", self.set_back), ("Keep them", lambda: None))))
         window.experiment_opened()
+
+    def open_given(self, key: str, experiment: Experiment) -> None:
+        """Open an experiment that is in no file, such as that of a cell of a published table; `key` is shown."""
+        if key != self.current and self._window.run.leave_run("open another experiment"):
+            self._given[key] = experiment
+            self._window.gallery.add_file(key, key)
+            self.show(key, experiment)
 
     def ask_and_open(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self._window, "Open experiment", self._window.settings.folder,

@@ -33,7 +33,7 @@ from ui.conductor import Conductor
 from ui.docks import Docks
 from ui.documents import Documents
 from ui.forms.form import ExperimentForm
-from ui.forms.gallery import GalleryList
+from ui.forms.gallery import GalleryList, SearchLine
 from ui.governor import Drawable, Governor
 from ui.icons import icon
 from ui.panels import PANELS
@@ -71,6 +71,7 @@ class MainWindow(QMainWindow):
         self.theme: Theme = self._wanted_theme()
         self._apply_theme()  # before there are widgets, so that all of them get the font
         self._leaving = self._close_at_end = False
+        self.before_close: list[Callable[[], bool]] = []  # may ask; False keeps the window open
         self.control = RunControl(make if make is not None else self._make_session, self)
         self.governor = Governor(self.control.take, self)
         self.run = Conductor(self)
@@ -129,6 +130,7 @@ class MainWindow(QMainWindow):
         below.setContentsMargins(10, 6, 10, 8)
         below.addWidget(self.reason)
         below.addWidget(self.start_button)
+        layout.addWidget(SearchLine(self.gallery))
         layout.addWidget(self.gallery)
         layout.addSpacing(4)
         layout.addWidget(self.form, 1)
@@ -189,6 +191,8 @@ class MainWindow(QMainWindow):
                     menu.addSeparator()
                 elif key == "*panels":
                     self.docks.actions(menu.addAction)
+                elif key == "*gallery":
+                    menu.aboutToShow.connect(lambda menu=menu: self.documents.fill_gallery_menu(menu))
                 elif key == "*recent":
                     recent = menu.addMenu("Open recent")
                     recent.setToolTipsVisible(True)
@@ -218,6 +222,7 @@ class MainWindow(QMainWindow):
     def experiment_opened(self) -> None:
         """Another experiment is in the form: show its empty plots, and say what comes next."""
         self.run.experiment_opened()
+        self.docks.bring_forward(self.control.lanes)
         self.reports.welcome()
         self.refresh()
 
@@ -332,7 +337,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """In mid-run this asks. Sessions are closed off the GUI thread; the window goes when they are gone."""
         if not self._leaving:
-            if self.control.unfinished and not self._may_close():
+            if (self.control.unfinished and not self._may_close()) or not all(ask() for ask in self.before_close):
                 event.ignore()
                 return
             self._leaving = True

@@ -24,8 +24,10 @@ def replay(path: Path) -> Replay:
     """Read a run file. Raises RunFileError with a sentence. Takes seconds for a long run: not on the GUI thread."""
     run = load_run(path)
     errors: dict[str, float] = {}
+    readings: dict[str, float] = {}
     for frame in run.scalars:
         errors.update(frame.relative_l2)
+        readings.update(frame.readings)
     last = run.scalars[-1] if run.scalars else None
     frames = {}
     for kind in ("gradients", "fields"):
@@ -36,7 +38,7 @@ def replay(path: Path) -> Replay:
     state = RunState(run.state) if run.state in {str(one) for one in ENDED} else RunState.STOPPED
     status = Status(
         state=state, step=run.step, total_steps=run.experiment.training.steps, seconds=run.seconds,
-        steps_per_second=run.step / run.seconds if run.seconds > 0 else 0.0, relative_l2=errors,
+        steps_per_second=run.step / run.seconds if run.seconds > 0 else 0.0, relative_l2=errors, readings=readings,
         losses=last.losses if last else {}, weights=last.weights if last else {},
         learning_rate=last.learning_rate if last else run.experiment.optimizer.learning_rate,
         balancing=run.experiment.balancing.rule, engine=_engine(run.events),

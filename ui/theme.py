@@ -51,6 +51,10 @@ class Theme:
         """Color of the loss term with this index; begins again when there are more terms than colors."""
         return self.terms[index % len(self.terms)]
 
+    def field(self, index: int) -> str:
+        """Color of the field with this index, where several are drawn as curves: not that of an early loss term."""
+        return self.terms[_FIELDS[index % len(_FIELDS)]]
+
     def tint(self, index: int) -> str:
         """The faint, opaque color under the curve of a loss term."""
         return self.tints[index % len(self.tints)]
@@ -68,8 +72,13 @@ def mix(first: str, second: str, share: float) -> str:
     return QColor(*(round(share * x + (1 - share) * y) for x, y in pairs)).name()
 
 
-_LIGHT_TERMS = ("#0072b2", "#d55e00", "#009e73", "#b0549a", "#a67c00", "#3d9bd1", "#6b6b6b")
-_DARK_TERMS = ("#56a8ec", "#ff8b3d", "#2fcf9f", "#e08fc8", "#ecc94b", "#8fd8ff", "#b8bec8")
+# The first eight are far from each other, the last four, for numbers learned in many sub-domains, less far.
+_LIGHT_TERMS = ("#0072b2", "#d55e00", "#009e73", "#b0549a", "#a67c00", "#6a3fd0", "#6b6b6b", "#8c1d40",
+                "#00a0ae", "#4d5f00", "#ef5a8c", "#0d3b66")
+_DARK_TERMS = ("#56a8ec", "#ff8b3d", "#2fcf9f", "#e08fc8", "#ecc94b", "#9a7bff", "#b8bec8", "#ff5d6c",
+               "#a5e3ff", "#8fae2e", "#c94fe0", "#1f9cab")
+
+_FIELDS = (8, 10, 9, 7, 5, 6)  # places of the terms' colors
 
 LIGHT = Theme(
     name="light",

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from core.diagnostics.points import interior_points, spread_points
-from core.equation import FUNCTIONS, Equations, prepare, simplified
+from core.equation import FUNCTIONS, NOTHING, Equations, prepare, simplified
 from core.expression import Derivative, Name, Node, evaluate
 from core.frames import Array, FieldsFrame, frozen
 from core.objective import Objective
-from core.problem import Problem
-from core.reference import read_reference
+from core.problem import Problem, ProblemError
+from core.reference import read_reference, read_scattered
 from core.trainer import Trainer
 
 CHUNK = 20_000  # points evaluated at a time, so that memory stays bounded
@@ -25,9 +25,9 @@ class FieldsDiagnostic:
     """The fields over the first two inputs, the others held at the middle of their range.
 
     grid: points along each input, the bounds included (Wang et al. 2021 use 100 x 100). Where the problem has a
-    reference instead of a formula, its own points are the grid of the error. On a ball and with more than two inputs
-    the error is measured at 10,000 points spread over the whole domain. margin: a second error is measured farther
-    than this share of each range from the boundary.
+    reference instead of a formula, its own points are those of the error, on a grid or scattered. On a ball and with
+    more than two inputs the error is measured at 10,000 points spread over the whole domain. margin: a second error is
+    measured farther than this share of each range from the boundary.
     """
 
     kind = "fields"
@@ -40,8 +40,14 @@ class FieldsDiagnostic:
         self.axes = tuple(np.linspace(*problem.domain[name], grid) for name in self.inputs)
         self.fixed = {name: sum(problem.domain[name]) / 2 for name in names[2:]}
         self.known: dict[str, Array] = {}
+        scattered = None
         if reference is not None:
-            self.axes, self.known = read_reference(reference, problem)
+            if problem.shape == "ball":
+                raise ProblemError("a reference is read for a box; a ball is compared with an exact solution",
+                                   "reference")
+            scattered = read_scattered(reference, problem)
+            if scattered is None:
+                self.axes, self.known = read_reference(reference, problem)
         self.shape = tuple(len(a) for a in self.axes)
         mesh = [m.reshape(-1) for m in np.meshgrid(*self.axes, indexing="ij")]
         points = np.stack([*mesh, *(np.full(mesh[0].shape, value) for value in self.fixed.values())], 1)
@@ -61,14 +67,20 @@ class FieldsDiagnostic:
         self.spread = spread_points(problem) if len(names) > 2 or problem.shape == "ball" else None
         self.spread_known = {} if self.spread is None else {
             name: evaluate_exact(node, problem, self.spread).numpy() for name, node in problem.solution.items()}
+        if scattered is not None:
+            self.spread, self.spread_known = torch.from_numpy(scattered[0]), scattered[1]
         self.inside = interior_points(problem, points, margin) if margin > 0 and self.spread is None else None
 
     def observe(self, trainer: Trainer) -> FieldsFrame:
         prediction = self._grid(self._predict(trainer.theta, self.points))
-        scaled = {name: self._factor(prediction[name], known) * prediction[name] for name, known in self.known.items()}
+        inside = ... if self.outside is None else ~self.outside
+        scaled = {name: self._factor(prediction[name][inside], known[inside]) * prediction[name]
+                  for name, known in self.known.items()}
         error = {name: np.abs(scaled[name] - known) for name, known in self.known.items()}
-        residuals = self._grid(dict(zip(self.equation_names, self._values(trainer.theta, self.points, self.residuals),
-                                        strict=True)))
+        averages = {name: torch.tensor(value, dtype=self.objective.dtype)
+                    for name, value in self._averages(trainer.theta).items()}
+        residuals = self._grid(dict(zip(self.equation_names, self._values(trainer.theta, self.points, self.residuals,
+                                                                          averages), strict=True)))
         return FieldsFrame(
             step=trainer.iteration, inputs=self.inputs, axes=tuple(frozen(a) for a in self.axes),
             prediction=self._shown(prediction | scaled), exact=self._shown(self.known), error=self._shown(error),
@@ -98,9 +110,7 @@ class FieldsDiagnostic:
         problem = self.objective.problem
         if not problem.averages and not problem.readings:
             return {}
-        points = self.points if self.spread is None else self.spread
-        values = self._values(trainer.theta, points, self.averages)
-        named = dict(zip(problem.averages, (self._mean(v) for v in values), strict=True))
+        named = self._averages(trainer.theta)
         known: Mapping[str, float] = {**problem.constants, **self.objective.unknowns(trainer.theta), **named}
         functions = {name: _on_numbers(f) for name, f in FUNCTIONS.items()}
         for name, node in problem.reading_nodes.items():
@@ -113,6 +123,12 @@ class FieldsDiagnostic:
 
     # ------------------------------------------------------------------
 
+    def _averages(self, theta: Tensor) -> dict[str, float]:
+        """Each average over the whole domain, whatever is drawn."""
+        points = self.points if self.spread is None else self.spread
+        values = self._values(theta, points, self.averages)
+        return dict(zip(self.objective.problem.averages, (self._mean(v) for v in values), strict=True))
+
     def _mean(self, values: Array) -> float:
         """The mean over the domain: of spread points as it is, on a grid by the trapezoidal rule."""
         if self.spread is not None:
@@ -123,8 +139,9 @@ class FieldsDiagnostic:
         return float(array)
 
     def _prepare(self, nodes: list[Node]) -> Equations:
+        """For `_values`; averages in the expressions are known numbers there."""
         p = self.objective.problem
-        return prepare(nodes, p.inputs, p.fields, p.constants, p.average_nodes)
+        return prepare(nodes, p.inputs, p.fields, p.constants)
 
     def _predict(self, theta: Tensor, points: Tensor, wanted: Mapping[str, object] | None = None) -> dict[str, Array]:
         """Fields and quantities at points; quantities only where one is wanted."""
@@ -134,14 +151,16 @@ class FieldsDiagnostic:
             out |= zip(problem.quantities, self._values(theta, points, self.quantities), strict=True)
         return out
 
-    def _values(self, theta: Tensor, points: Tensor, equations: Equations | None) -> list[Array]:
-        """Expressions, or the fields, at points [M, d]; float64 [M] each. Averages are those over a chunk."""
+    def _values(self, theta: Tensor, points: Tensor, equations: Equations | None,
+                averages: Mapping[str, Tensor] = NOTHING) -> list[Array]:
+        """Expressions, or the fields, at points [M, d]; float64 [M] each."""
         if equations is not None and not equations.programs:
             return []
         o, parts = self.objective, []
         with torch.no_grad():
             for x in torch.split(points.to(o.dtype), CHUNK):
-                values = o.values(theta, x, equations or self.residuals, fields=equations is None)
+                values = o.values(theta, x, equations or self.residuals, fields=equations is None,
+                                  known=averages)
                 parts.append(torch.stack(values))
         return list(torch.cat(parts, 1).double().numpy())
 

@@ -229,7 +229,7 @@ def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path) -> None
     compiled = build_trainer(small(name, training__precision="float64"))
     assert isinstance(compiled.engine, EagerEngine)
     compile_packages(compiled.engine, tmp_path)
-    compiled.engine = load_packages(tmp_path)
+    compiled.engine = load_packages(tmp_path, compiled.engine)
     for _ in range(30):
         mine, theirs = eager.step(), compiled.step()
         assert theirs == pytest.approx(mine, rel=1e-9)

@@ -48,7 +48,7 @@ def test_help_shows_every_command_and_examples_that_can_be_parsed(capsys: pytest
     text = capsys.readouterr().out
     assert main([]) == 0
     assert capsys.readouterr().out == text
-    for command in ("gallery", "run", "open", "check"):
+    for command in ("gallery", "run", "open", "check", "reproduce"):
         assert f"python main.py {command}" in text
         assert main([command, "--help"]) == 0
         assert f"usage: python main.py {command}" in capsys.readouterr().out
@@ -98,6 +98,12 @@ BAD: list[tuple[str, list[str], str]] = [
     ("resume and seed", ["run", "--resume", "{run}", "--seed", "1"], "so --seed cannot be given with it"),
     ("resume finished", ["run", "--resume", "{run}", "--steps", "100"], "has made all of its 100 steps"),
     ("resume nothing", ["run", "--resume", "{bare}"], "has no checkpoint to go on from"),
+    ("no table", ["reproduce", "helmhotz"], "there is no table 'helmhotz' (did you mean 'helmholtz'?)"),
+    ("no seeds", ["reproduce", "helmholtz", "--seeds", "0"], "--seeds 0 is not possible; it must be at least 1"),
+    ("no jobs", ["reproduce", "helmholtz", "--jobs", "-1"], "--jobs -1 is not possible; it must be at least 1"),
+    ("no cell", ["reproduce", "helmholtz", "--only", "M5"], "no cell of the table 'helmholtz' is called 'M5'"),
+    ("results", ["reproduce", "helmholtz", "--out", "{poisson}"], "a part of this path is a file"),
+    ("two shapes", ["reproduce", "helmholtz", "--json", "--json-lines"], "not allowed with argument"),
 ]
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from core.compiled import GRADIENTS, STEP
 from studio import compiling
+from studio.build import build_trainer
 from studio.compiling import Compilation, CompileError, load_engine, package_folder, ready
 from studio.experiment import Experiment
 from tests.studio.samples import POISSON
@@ -151,7 +152,7 @@ def test_a_damaged_package_is_one_sentence_and_removed(experiment: Experiment) -
     for name in (STEP, GRADIENTS):
         (folder / name).write_bytes(b"no archive")
     with pytest.raises(CompileError, match="the compiled step could not be loaded"):
-        load_engine(experiment)
+        load_engine(experiment, build_trainer(experiment).engine)  # type: ignore[arg-type]
     assert not ready(experiment)
 
 

@@ -39,8 +39,15 @@ def experiment(label: str = "M1", rule: str = "fixed", **changes: Any) -> Any:
         name="Helmholtz",
         fields=("u",),
         domain={"x": (-1.0, 1.0), "y": (-1.0, 1.0)},
-        residuals=(SimpleNamespace(name="Helmholtz", term="residual"),),
+        residuals=(SimpleNamespace(name="Helmholtz", term="residual", measure="square"),),
         conditions=(SimpleNamespace(name="edge", term="boundary"),),
+        exact={"u": "sin(pi*x)*sin(4*pi*y)"},
+        reference="",
+        unknowns={"alpha": 0.0},
+        truth={"alpha": 0.5},
+        averages={},
+        readings={},
+        quantities={},
     )
     values: dict[str, Any] = {
         "name": "quick",
@@ -50,11 +57,22 @@ def experiment(label: str = "M1", rule: str = "fixed", **changes: Any) -> Any:
         "but ignores the boundary; M2 mends it.",
         "source": "Wang, Teng & Perdikaris 2021, SIAM J. Sci. Comput. 43(5), section 3.1",
         "problem": problem,
-        "balancing": SimpleNamespace(rule=rule, weights={}),
+        "terms": TERMS,
+        "decomposition": SimpleNamespace(splits={}, local=()),
+        "network": SimpleNamespace(slopes="layer"),
+        "balancing": SimpleNamespace(rule=rule, weights={}, direction="sum", points="equal"),
         "training": SimpleNamespace(steps=40_000),
         "optimizer": SimpleNamespace(learning_rate=1e-3),
     }
     return SimpleNamespace(**{**values, **changes})
+
+
+def flat(count: int = 1, **problem: Any) -> list[Lane]:
+    """Lanes of a problem with the one input x."""
+    found = lanes(count)
+    for lane in found:
+        lane.experiment.problem.__dict__ |= {"domain": {"x": (0.0, 1.0)}, **problem}
+    return found
 
 
 def lanes(count: int = 2) -> list[Lane]:
@@ -145,6 +163,11 @@ def scalars(lane: int, count: int = 4000, every: int = 10) -> tuple[ScalarsFrame
                 weights={"residual": 1.0, "boundary": float(max(weight, 0.1))},
                 learning_rate=1e-3,
                 relative_l2=error if index % 10 == 0 else {},
+                readings={
+                    "alpha": 0.5 - (0.5, 0.4)[lane] * float(np.exp(-step / 9000)),
+                    **{f"slope hidden {k}": 1 + k * step / 40_000 for k in (1, 2, 3)},
+                    "S(a)": 0.37 * float(np.exp(-step / 40_000)),
+                },
             )
         )
     return tuple(out)

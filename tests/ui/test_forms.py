@@ -16,7 +16,6 @@ from studio.experiment import Experiment
 from ui.forms.compare import NONE, presets
 from ui.forms.editors import LineEditor, _neighbor
 from ui.forms.form import ExperimentForm
-from ui.forms.gallery import GalleryList
 from ui.forms.schema import sections
 from ui.forms.text import read, read_real, read_whole, write, write_real
 
@@ -68,7 +67,10 @@ def test_whole_numbers_may_be_written_in_several_ways(text: str) -> None:
 @pytest.mark.parametrize(("kind", "text", "says"), [
     ("whole", "12.5", "no whole number"), ("whole", "", "missing"), ("whole", "ten", "'ten' is no whole number"),
     ("whole", "1e400", "no whole number"), ("real", "0,5", "write 0.5"), ("real", "inf", "not a finite number"),
-    ("real", "1e-", "no number"), ("wholes", "50, x", "'x' is no whole number"), ("wholes", " ", "missing"),
+    ("real", "1e-", "no number"), ("wholes", "50, x", "'x' is no whole number"),
+    ("reals", "0.1, x", "'x' is no number"), ("yes or no", "maybe", "neither true nor false"),
+    ("wholes by line", "20, 20\n20, x", "line 2: 'x' is no whole number"),
+    ("lists by name", "x 0.2", "write it as x = 0.2, 0.6"), ("lists by name", "x = 0.2, a", "line 1: 'a' is no number"),
     ("reals by name", "k", "has no '='"), ("reals by name", "k = 1\nk = 2", "line 2: 'k' is given twice"),
     ("reals by name", "2k = 1", "cannot be a name"), ("ranges by name", "x = 1", "no range"),
     ("texts by name", "q =", "expression is missing"), ("changes", "network.kind = gated", "stands in quotes"),
@@ -96,7 +98,7 @@ def test_every_field_of_the_experiment_has_an_editor_with_a_tip(form: Experiment
         return out
 
     shown = {field.path for field in form.fields()}
-    tables = {"problem.residuals", "problem.conditions"}
+    tables = {"problem.residuals", "problem.conditions", "problem.observations"}
     assert leaves(Experiment) - tables - {"compare"} <= shown
     for field in form.fields():
         assert field.editor.accessibleName() and field.label.buddy() is field.editor
@@ -108,8 +110,11 @@ def test_every_field_of_the_experiment_has_an_editor_with_a_tip(form: Experiment
 
 
 def test_sections_are_those_of_the_schema() -> None:
-    names = ["problem", "network", "balancing", "optimizer", "training", "diagnostics", ""]
+    names = ["problem", "problem", "decomposition", "network", "sampling", "balancing", "optimizer", "training",
+             "diagnostics", ""]
     assert [row.name for row in sections()] == names
+    paths = [path for row in sections() for path in row.paths()]
+    assert len(paths) == len(set(paths))
 
 
 # -- the form --------------------------------------------------------------------------------------------------
@@ -201,7 +206,9 @@ def test_rows_come_go_and_come_back(form: ExperimentForm) -> None:
     assert form.field("problem.conditions.0.equation").raw() == "u_x = 0"
     table.return_button.click()
     assert [card.raw()["equation"] for card in table.cards] == ["u = u_exact", "u_x = 0"]
-    assert not form.table("problem.residuals").cards[0].remove.isEnabled(), "the last equation stays"
+    form.table("problem.residuals").cards[0].remove.click()
+    form.check()
+    assert form.experiment is None and "at least one is needed" in form.table("problem.residuals").message.text()
 
 
 def test_what_was_typed_survives_another_experiment(form: ExperimentForm) -> None:
@@ -259,14 +266,3 @@ def test_the_first_problem_is_shown_even_in_a_closed_section(form: ExperimentFor
     form.show_first_problem()
     assert field.isVisible()
     qtbot.waitUntil(lambda: not field.visibleRegion().isEmpty())
-
-
-def test_a_gallery_that_is_refused_keeps_its_line(qtbot: QtBot) -> None:
-    shown = GalleryList()
-    qtbot.addWidget(shown)
-    shown.fill([("a", "First"), ("b", "Second")])
-    shown.show_current("a")
-    asked: list[str] = []
-    shown.chosen.connect(asked.append)
-    shown.setCurrentRow(1)
-    assert asked == ["b"] and shown.currentRow() == 0

@@ -62,7 +62,8 @@ def picture(panel: Panel) -> np.ndarray:
 
 
 def test_the_registry_has_every_panel_once_with_its_words() -> None:
-    assert [kind.id for kind in PANELS] == ["gradients", "fields", "losses", "error", "weights", "equation"]
+    assert [kind.id for kind in PANELS] == ["gradients", "fields", "losses", "error", "weights", "readings",
+                                                "equation"]
     for kind in PANELS:
         assert kind.title and kind.tip.endswith(".") and kind.interval > 0
         assert kind.kinds <= {"scalars", "gradients", "fields", "status"}

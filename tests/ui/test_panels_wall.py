@@ -192,7 +192,8 @@ def test_the_mouse_reads_the_value_at_the_point(qtbot: QtBot) -> None:
     assert "x = 1, y = 0" in text and "prediction u" in text and ">1<" in text
     text = panel.grid.text_at(QPointF(box.left() + 0.03 * box.width(), box.top() + 0.03 * box.height()))
     assert "x = 0, y = 2" in text and ">20<" in text
-    assert panel.grid.columns[3].levels[0] == (-1.0, 1.0)
+    assert [column.name for column in panel.grid.columns] == ["prediction u", "residual"]
+    assert panel.grid.columns[1].levels[0] == (-1.0, 1.0)
 
 
 def test_little_room_shows_one_lane_and_the_chooser_the_other(qtbot: QtBot) -> None:
@@ -208,27 +209,6 @@ def test_little_room_shows_one_lane_and_the_chooser_the_other(qtbot: QtBot) -> N
     draw(panel)
     assert [row.label for row in panel.grid.rows] == ["M1", "M2"]
     assert panel.lane_box.currentText() == "M1 and M2"
-
-
-def test_one_dimension_is_drawn_as_curves(qtbot: QtBot) -> None:
-    panel = make(FieldsPanel, qtbot, 1)
-    x = np.linspace(0, 1, 100)
-    u = np.sin(4 * x)
-    frame = FieldsFrame(
-        step=1,
-        inputs=("x",),
-        axes=(x,),
-        prediction={"u": u + 0.1},
-        exact={"u": u},
-        error={"u": np.abs(u * 0 + 0.1)},
-        residuals={"Helmholtz": np.full(100, np.nan)},
-        fixed={},
-    )
-    panel.receive(0, Update(status=samples.status(RunState.PAUSED), frames={"fields": frame}))
-    draw(panel)
-    assert panel.grid.flat
-    assert (picture(panel) == int(QColor(LIGHT.accent).rgb() & 0xFFFFFF)).sum() > 50
-    assert len(panel.table()[1]) == 100
 
 
 def test_the_equation_is_typeset_in_the_color_of_the_text(qtbot: QtBot) -> None:

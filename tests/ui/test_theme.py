@@ -49,6 +49,24 @@ def test_every_color_is_opaque_and_the_palette_has_no_twins(theme: Theme) -> Non
     assert theme.term(0) == theme.term(len(theme.terms))
 
 
+def lab(color: str) -> np.ndarray:
+    """CIE L*a*b* of an sRGB color under D65."""
+    part = np.array(QColor(color).getRgbF()[:3])
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = matrix @ linear / (0.95047, 1.0, 1.08883)
+    f = [np.cbrt(v) if v > 0.008856 else 7.787 * v + 16 / 116 for v in (x, y, z)]
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_eight_terms_are_told_apart_and_twelve_do_not_repeat(theme: Theme) -> None:
+    """CIE 1976 color differences; 2.3 is just noticeable."""
+    colors = np.array([lab(theme.term(index)) for index in range(12)])
+    apart = np.linalg.norm(colors[:, None] - colors[None], axis=-1) + 1000 * np.eye(12)
+    assert apart[:8, :8].min() > 30 and apart.min() > 20
+
+
 def test_apply_sets_the_palette_and_can_change_it(qapp: QApplication, qtbot: QtBot) -> None:
     label = QLabel("text")
     qtbot.addWidget(label)

@@ -311,7 +311,7 @@ def test_without_a_display_every_panel_is_saved(qtbot: QtBot, tmp_path: Path) ->
     assert run_without_display([str(path), "--out", str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").glob("*.pinnrun"))) == 2
     pictures = {picture.stem for picture in (tmp_path / "out").glob("*-pictures/*.png")}
-    assert pictures == {"gradients", "fields", "losses", "error", "weights", "equation", "window"}
+    assert pictures == {"gradients", "fields", "losses", "error", "weights", "readings", "equation", "window"}
 
 
 def test_without_a_display_bad_input_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,12 +158,12 @@ def test_what_was_typed_survives_a_visit_elsewhere_and_the_end_of_the_program(st
 
 def test_another_experiment_during_a_run_asks_first(studio: Studio, qtbot: QtBot) -> None:
     studio.run()
-    studio.window.gallery.setCurrentRow(2)
-    assert len(studio.questions) == 1 and studio.window.documents.current == "quick"
-    assert studio.window.gallery.currentRow() == 0 and studio.window.control.unfinished
-    studio.answer = "stop"
     key = studio.window.gallery.keys()[2]
-    studio.window.gallery.setCurrentRow(2)
+    studio.window.gallery.select(key)
+    assert len(studio.questions) == 1 and studio.window.documents.current == "quick"
+    assert studio.window.gallery.current_key() == "quick" and studio.window.control.unfinished
+    studio.answer = "stop"
+    studio.window.gallery.select(key)
     wait(qtbot, lambda: not studio.window.control.closing)
     assert studio.window.documents.current == key
     assert all(session.closed_in == "closing" for session in studio.sessions), "closed off the GUI thread"

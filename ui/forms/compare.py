@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from core.choices import RECOVERY
 from ui.forms.editors import BlockEditor, ChoiceEditor, LineEditor
 from ui.forms.field import LABEL_WIDTH, MessageLabel
 from ui.forms.text import read_changes, write_changes
@@ -28,7 +29,8 @@ _TIP = ("Trains a variant beside the experiment, with the same seed, so that eve
 
 def presets(data: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     """By name: label and changes of each variant that differs from the experiment `data`."""
-    network = data.get("network", {}).get("kind", "mlp")
+    parts = data.get("network", {})
+    network = parts.get("kind", "mlp")
     rule = data.get("balancing", {}).get("rule", "fixed")
     seed = data.get("training", {}).get("seed", 0)
     out: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -38,11 +40,28 @@ def presets(data: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
             changes["network.kind"] = kind
         if balancing != rule:
             changes["balancing.rule"] = balancing
-        if changes:
+        if changes and not (kind == "gated" and len(set(parts.get("hidden", ()))) > 1):
             out[f"{label}: {words}"] = (label, changes)
+    if parts.get("raf", "none") != "none":
+        out["plain activation"] = ("plain", {"network.raf": "none"})
+    elif parts.get("slopes", "none") == "none":
+        out["L-LAAF: a slope in each layer"] = ("L-LAAF", {"network.slopes": "layer"})
+    else:
+        out["fixed activation"] = ("fixed", _without_slopes(data))
     if isinstance(seed, int):
         out["another seed"] = (f"seed {seed + 1}", {"training.seed": seed + 1})
     return out
+
+
+def _without_slopes(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What takes the slopes away, their recovery and its weight with them."""
+    changes: dict[str, Any] = {"network.slopes": "none"}
+    if data["network"].get("recovery", "none") != "none":
+        changes["network.recovery"] = "none"
+    weights = dict(data.get("balancing", {}).get("weights") or {})
+    if weights.pop(RECOVERY, None) is not None:
+        changes["balancing.weights"] = weights
+    return changes
 
 
 class Compare(QWidget):

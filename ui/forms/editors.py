@@ -15,7 +15,7 @@ from PySide6.QtGui import (
     QTextCursor,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QComboBox, QLineEdit, QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 
 from ui.forms.schema import FieldRow
 from ui.forms.text import read, write_real
@@ -178,16 +178,34 @@ class ChoiceEditor(QComboBox):
         event.ignore()
 
 
-Editor = LineEditor | BlockEditor | ChoiceEditor
+class YesNoEditor(QCheckBox):
+    """True where it is checked."""
+
+    edited = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.toggled.connect(self.edited)
+
+    def raw(self) -> str:
+        return "true" if self.isChecked() else "false"
+
+    def set_raw(self, text: str) -> None:
+        self.setChecked(text == "true")
+
+
+Editor = LineEditor | BlockEditor | ChoiceEditor | YesNoEditor
 
 
 def editor_for(row: FieldRow) -> Editor:
     """The widget for one kind of field."""
     if row.kind == "choice":
         return ChoiceEditor(row.choices)
+    if row.kind == "yes or no":
+        return YesNoEditor()
     if row.formula:
         return BlockEditor(one_line=row.kind == "text", mono=True)
-    if row.kind.endswith("by name") or row.kind == "changes":
+    if row.kind.endswith(("by name", "by term", "by line")) or row.kind == "changes":
         return BlockEditor(one_line=False, mono=True)
     if row.kind == "text" and row.name in ("title", "look", "source"):
         return BlockEditor(one_line=True, mono=False)

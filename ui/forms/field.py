@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QTo
 
 from ui.forms.editors import BlockEditor, editor_for
 from ui.forms.schema import FieldRow
-from ui.forms.text import read, write
+from ui.forms.text import write
 from ui.icons import icon
 from ui.theme import LIGHT, Theme
 
@@ -80,8 +80,7 @@ class Field(QWidget):
         self.set_tip()
 
     def _arrange(self, stacked: bool) -> None:
-        wide = stacked or self.row.formula
-        if wide:
+        if stacked or self.row.wide:
             outer = QVBoxLayout(self)
             outer.setContentsMargins(0, 0, 0, 0)
             outer.setSpacing(1)
@@ -126,11 +125,11 @@ class Field(QWidget):
 
     def value(self) -> Any:
         """What the text says. Raises ValueError with a sentence."""
-        return read(self.row.kind, self.editor.raw())
+        return self.row.read(self.editor.raw())
 
     def base_value(self) -> Any:
         """The value that the experiment was opened with; None for a new row of a table."""
-        return None if self._base is None else read(self.row.kind, self._base)
+        return None if self._base is None else self.row.read(self._base)
 
     def set_base(self, value: Any, *, show: bool) -> None:
         """The value to compare with and to set back to (None: there is none); `show` puts it into the editor."""
@@ -141,6 +140,16 @@ class Field(QWidget):
 
     def is_changed(self) -> bool:
         return self._base is not None and self.editor.raw() != self._base
+
+    def is_default(self) -> bool:
+        """Whether this is what it is where nothing is said of it."""
+        return self.row.default is not None and self.editor.raw() == self.row.default
+
+    def show_where(self, matters: bool) -> None:
+        """Hide what does not matter, unless somebody has set it, it is wrong, or the cursor is in it."""
+        needed = not self.is_default() or self.is_changed() or bool(self.problem) or self.editor.hasFocus()
+        if self.isHidden() is (matters or needed):
+            self.setVisible(matters or needed)
 
     def set_back(self) -> None:
         if self._base is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,16 +13,21 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from core.expression import ExpressionError
 from core.problem import ProblemError
-from studio.experiment import Experiment, ExperimentError, ProblemSpec
+from studio.experiment import Experiment, ExperimentError
+from studio.specs import DecompositionSpec, ProblemSpec
 from ui.forms.compare import Compare
 from ui.forms.field import Field, MessageLabel
 from ui.forms.records import Records
-from ui.forms.schema import SectionRow, sections
+from ui.forms.relevance import matters
+from ui.forms.schema import MORE, SectionRow, sections
 from ui.forms.section import Section
+from ui.forms.text import write
 from ui.theme import LIGHT, Theme
 
 CHECK_AFTER = 150  # ms without a key before the whole experiment is checked
-OPENED = frozenset({"problem", "network", "balancing", "training"})
+OPENED = frozenset({"Problem", "Network", "Balancing", "Training"})
+#: Opened where an experiment sets something in them.
+OPENED_WHERE_SET = frozenset({MORE[0], "Sub-domains", "Sampling", "Optimizer"})
 
 Draft = dict[str, Any]
 
@@ -70,10 +76,9 @@ class ExperimentForm(QScrollArea):
         self.setWidget(inside)
 
     def _add_section(self, row: SectionRow, parent: QWidget) -> None:
-        section = Section(row.title, opened=row.name in OPENED, parent=parent)
+        section = Section(row.title, opened=row.title in OPENED, parent=parent)
         self._sections.append((row, section))
-        for item in row.fields:
-            path = f"{row.name}.{item.name}".lstrip(".")
+        for item, path in zip(row.fields, row.paths(), strict=True):
             if item.kind == "records":
                 table = Records(item, path, section.body)
                 table.edited.connect(self._edited)
@@ -91,8 +96,7 @@ class ExperimentForm(QScrollArea):
     def fields(self) -> Iterator[Field]:
         """Every field, those of tables included, from top to bottom."""
         for row, _ in self._sections:
-            for item in row.fields:
-                path = f"{row.name}.{item.name}".lstrip(".")
+            for path in row.paths():
                 if path in self._tables:
                     yield from self._tables[path].fields()
                 else:
@@ -129,6 +133,9 @@ class ExperimentForm(QScrollArea):
         if draft is not None:
             self._restore(draft)
         self._filling = False
+        for row, section in self._sections:
+            if row.title in OPENED_WHERE_SET:
+                section.open(any(self._is_set(path) for path in row.paths()))
         self.check()
         self.verticalScrollBar().setValue(0)
 
@@ -157,6 +164,9 @@ class ExperimentForm(QScrollArea):
         for path, rows in draft["tables"].items():
             self._tables[path].set_raw(rows)
         self.compare.set_raw(draft["compare"])
+
+    def _is_set(self, path: str) -> bool:
+        return bool(self._tables[path].cards) if path in self._tables else not self._plain[path].is_default()
 
     # -- out ---------------------------------------------------------------------------------------------------
 
@@ -205,6 +215,7 @@ class ExperimentForm(QScrollArea):
         self.problems = list(wrong.items())
         self.compare.offer(data)
         self._show_problems(wrong, pointers)
+        self._show_relevant(data)
         self.checked.emit()
 
     def _alone(self, data: dict[str, Any]) -> Experiment | None:
@@ -226,9 +237,11 @@ class ExperimentForm(QScrollArea):
         if any(path.startswith("problem.") for path in wrong):
             return
         try:
-            ProblemSpec.model_validate(data["problem"]).build()
+            cut = not any(path.startswith("decomposition.") for path in wrong)
+            parts = DecompositionSpec.model_validate(data["decomposition"]).build() if cut else None
+            ProblemSpec.model_validate(data["problem"]).build(parts)
         except ProblemError as error:
-            path = f"problem.{error.path}".rstrip(".")
+            path = error.path if error.path.startswith("decomposition") else f"problem.{error.path}".rstrip(".")
             wrong[path] = str(error)
             if (place := _expression_error(error)) is not None:
                 pointers[path] = (place.text, place.position)
@@ -238,7 +251,7 @@ class ExperimentForm(QScrollArea):
         for field in self.fields():
             if field.problem:
                 for row, section in self._sections:
-                    if field.path.startswith(f"{row.name}.") or (not row.name and "." not in field.path):
+                    if _head(field.path) in row.paths():
                         section.open()
                 field.editor.setFocus()
                 self._wanted = field
@@ -262,16 +275,16 @@ class ExperimentForm(QScrollArea):
                 field.show_problem("")
                 continue
             key = own[0]
-            sentence = left[key] if key == path else f"{key[len(path) + 1:]}: {left[key]}"
+            sentence = left[key] if key == path else f"{_inside(key[len(path) + 1:])}: {left[key]}"
             text, position = pointers.get(key, ("", None))
             field.show_problem(sentence, text, position)
             for key in own:
                 del left[key]
-            counts[path.partition(".")[0]] = counts.get(path.partition(".")[0], 0) + 1
+            counts[_head(path)] = counts.get(_head(path), 0) + 1
         for path, table in self._tables.items():
             own = [key for key in left if key == path or key.startswith(f"{path}.")]
             table.message.say(" ".join(left.pop(key) for key in own))
-            counts["problem"] = counts.get("problem", 0) + len(own)
+            counts[path] = counts.get(path, 0) + len(own)
         own = [key for key in left if key == "compare" or key.startswith("compare.")]
         self.compare.message.say(" ".join(f"{left.pop(key)}." for key in own))
         # what remains has no field: a message of the whole experiment, most likely of the variant
@@ -280,11 +293,21 @@ class ExperimentForm(QScrollArea):
 
     def _tell_sections(self, wrong: dict[str, int]) -> None:
         for row, section in self._sections:
-            paths = [f"{row.name}.{item.name}".lstrip(".") for item in row.fields]
-            changed = sum(self._plain[path].is_changed() for path in paths if path in self._plain)
-            changed += sum(self._tables[path].is_changed() for path in paths if path in self._tables)
-            count = wrong.get(row.name, 0) if row.name else sum(wrong.get(path, 0) for path in paths)
-            section.tell(changed, count)
+            parts = [self._plain.get(path) or self._tables[path] for path in row.paths()]
+            section.tell(sum(part.is_changed() for part in parts), sum(wrong.get(path, 0) for path in row.paths()))
+
+    def _show_relevant(self, data: dict[str, Any]) -> None:
+        """Hide the fields that do not matter under what is typed, with the variant's changes beside it."""
+        typed: dict[str, tuple[str, ...]] = {path: (field.raw(),) for path, field in self._plain.items()}
+        for variant in data["compare"]:
+            for path, value in variant["set"].items():
+                if path in self._plain:
+                    with suppress(TypeError, ValueError, AttributeError):  # a value of a wrong type is told elsewhere
+                        typed[path] += (write(self._plain[path].row.kind, value),)
+        for path, field in self._plain.items():
+            field.show_where(matters(path, typed))
+        for table in self._tables.values():
+            table.show_relevant()
 
     # -- looks -------------------------------------------------------------------------------------------------
 
@@ -327,6 +350,16 @@ def _expression_error(error: BaseException) -> ExpressionError | None:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _head(path: str) -> str:
+    """The path of the field or table that a longer path leads into."""
+    return ".".join(path.split(".")[:2])
+
+
+def _inside(rest: str) -> str:
+    """The place within a field in words: 'entry 2' of '1', a name as it is."""
+    return ", ".join(f"entry {int(part) + 1}" if part.isdecimal() else part for part in rest.split("."))
 
 
 def _at(data: dict[str, Any], path: str) -> Any:

@@ -1,4 +1,4 @@
-"""A table of the form: equations or conditions, one card for each, with add and remove."""
+"""A table of the form: equations, conditions or observations, one card for each, with add and remove."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from ui.theme import LIGHT, Theme
 
 #: Short columns stand side by side in the first line of a card, with this share of its width.
 _SHARES = {"name": 5, "term": 5, "points": 3}
+#: Columns that few rows need; they are shown where they are set, or on request.
+_RARE = frozenset({"measure", "columns", "noise", "seed"})
+_NOUNS = {"residuals": "equation", "conditions": "condition", "observations": "observation"}
 
 
 class Card(QFrame):
@@ -38,17 +41,39 @@ class Card(QFrame):
         self.remove.setObjectName("smallButton")
         self.remove.setFixedSize(20, 20)
         self.remove.clicked.connect(partial(table.remove, self))
+        rare = [field.row.label.lower() for field in self.fields if field.row.name in _RARE]
+        self.more = QToolButton(self)
+        self.more.setObjectName("smallButton")
+        self.more.setFixedSize(20, 20)
+        self.more.setText("\u22ef")
+        self.more.setCheckable(True)
+        self.more.setAccessibleName(f"More: {', '.join(rare)}")
+        self.more.setToolTip(f"Show or hide {', '.join(rare)}.")
+        self.more.setVisible(bool(rare))
+        self.more.toggled.connect(self.show_relevant)
         column, line = 0, 1
         for field in self.fields:
             if field.row.name in _SHARES:
                 grid.addWidget(field, 0, column, Qt.AlignmentFlag.AlignTop)
                 grid.setColumnStretch(column, _SHARES[field.row.name])
                 column += 1
-        grid.addWidget(self.remove, 0, column, Qt.AlignmentFlag.AlignTop)
+        buttons = QVBoxLayout()
+        buttons.setSpacing(2)
+        buttons.addWidget(self.remove)
+        buttons.addWidget(self.more)
+        buttons.addStretch(1)
+        grid.addLayout(buttons, 0, column)
         # the formula comes first: it is what a person looks for
         for field in sorted((f for f in self.fields if f.row.name not in _SHARES), key=lambda f: not f.row.formula):
             grid.addWidget(field, line, 0, 1, column + 1)
             line += 1
+        self.show_relevant()
+
+    def show_relevant(self) -> None:
+        """Show the rare columns that are set, wrong, or asked for."""
+        for field in self.fields:
+            if field.row.name in _RARE:
+                field.show_where(self.more.isChecked())
 
     def raw(self) -> dict[str, str]:
         return {field.row.name: field.raw() for field in self.fields}
@@ -67,8 +92,8 @@ class Records(QWidget):
         self._removed: list[tuple[int, dict[str, str]]] = []
         self._base: list[dict[str, Any]] = []
         self._theme = LIGHT
-        self._noun = {"residuals": "equation", "conditions": "condition"}.get(row.name, "row")
-        self.title = QLabel("Equations" if row.name == "residuals" else row.label)
+        self._noun = _NOUNS.get(row.name, "row")
+        self.title = QLabel(row.label)
         self.title.setToolTip(row.tip(path))
         self.add_button = self._button(f"Add a {self._noun}." if self._noun[0] not in "aeiou"
                                        else f"Add an {self._noun}.", self._add_empty)
@@ -137,6 +162,10 @@ class Records(QWidget):
         del rows[number]
         self._replace(rows)
 
+    def show_relevant(self) -> None:
+        for card in self.cards:
+            card.show_relevant()
+
     def restyle(self, theme: Theme) -> None:
         self._theme = theme
         self.message.set_color(theme.danger)
@@ -193,8 +222,7 @@ class Records(QWidget):
 
     def _refresh(self) -> None:
         self.return_button.setVisible(bool(self._removed))
-        last = len(self.cards) <= 1 and self.row.name == "residuals"
+        self.show_relevant()
         for number, card in enumerate(self.cards):
-            card.remove.setEnabled(not last)
-            card.remove.setToolTip("A problem needs at least one equation." if last else f"Remove this {self._noun}.")
+            card.remove.setToolTip(f"Remove this {self._noun}.")
             card.remove.setAccessibleName(f"Remove {self._noun} {number + 1}")

@@ -12,10 +12,21 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from studio.experiment import Experiment
-from ui.forms.text import bounds_of, label_of, write
+from ui.forms.text import bounds_of, label_of, read, write
 
 #: Fields that are mathematics: shown in a fixed-width font, with a caret where they are wrong.
-FORMULAS = frozenset({"equation", "definitions", "exact"})
+FORMULAS = frozenset({"equation", "definitions", "exact", "averages", "readings", "quantities", "hard", "flux"})
+
+#: What of a problem a section of its own asks for: most problems have none of it.
+MORE = ("Data, unknowns, constraints", ("observations", "unknowns", "truth", "averages", "readings", "quantities",
+                                        "hard", "periodic", "homogeneous"))
+
+#: Titles that say more than the field's name.
+TITLES = {
+    "residuals": "Equations", "decomposition": "Sub-domains", "splits": "Cuts", "initial": "Start of weights",
+    "raf": "RAF activation", "raf_basis": "RAF basis", "raf_blocks": "RAF blocks", "raf_start": "RAF start",
+    "raf_width": "RAF width",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +49,31 @@ class FieldRow:
 
     @property
     def label(self) -> str:
-        return label_of(self.name)
+        return TITLES.get(self.name) or label_of(self.name)
 
     @property
     def formula(self) -> bool:
         return self.name in FORMULAS
 
+    @property
+    def wide(self) -> bool:
+        """Whether its editor needs the form's whole width."""
+        return self.formula or self.kind == "wholes by line"
+
+    def read(self, text: str) -> Any:
+        """The value that `text` says. Raises ValueError with a sentence."""
+        value = read(self.kind, text)
+        if self.kind == "choices":
+            wrong = next((item for item in value if item not in self.choices), None)
+            if wrong is not None:
+                raise ValueError(f"there is no '{wrong}'; possible are {', '.join(self.choices)}")
+        return value
+
     def tip(self, path: str) -> str:
         """Rich text: what the field means, its unit, bounds, default and where it comes from."""
         lines = [f"<b>{html.escape(self.label)}</b>", html.escape(self.description)]
-        for word, text in (("Unit", self.unit), ("Bounds", self.bounds), ("Default", self.default or ""),
+        for word, text in (("Possible", ", ".join(self.choices) if self.kind == "choices" else ""),
+                           ("Unit", self.unit), ("Bounds", self.bounds), ("Default", self.default or ""),
                            ("Source", self.source), ("In the file", path)):
             if text:
                 lines.append(f"<i>{word}:</i> {html.escape(text)}")
@@ -56,16 +82,20 @@ class FieldRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SectionRow:
-    """A group of the form. `name` is '' for the fields of the experiment itself."""
+    """A group of the form. `name` is the part of the experiment, '' for the fields of the experiment itself."""
 
     name: str
     title: str
     fields: tuple[FieldRow, ...] = field(default=())
 
+    def paths(self) -> tuple[str, ...]:
+        """The dotted path of every field."""
+        return tuple(f"{self.name}.{item.name}".lstrip(".") for item in self.fields)
+
 
 def sections(model: type[BaseModel] = Experiment, *, without: frozenset[str] = frozenset({"compare"}),
              ) -> tuple[SectionRow, ...]:
-    """One section for every model in `model`, and a last one for its own plain fields."""
+    """One section for every model in `model`, two for a problem, and a last one for its own plain fields."""
     own: list[FieldRow] = []
     out: list[SectionRow] = []
     for name, info in model.model_fields.items():
@@ -73,7 +103,11 @@ def sections(model: type[BaseModel] = Experiment, *, without: frozenset[str] = f
             continue
         if _is_model(info.annotation):
             fields = tuple(field_row(key, sub) for key, sub in info.annotation.model_fields.items())  # type: ignore[union-attr]
-            out.append(SectionRow(name=name, title=label_of(name), fields=fields))
+            title = TITLES.get(name) or label_of(name)
+            rare = tuple(row for row in fields if name == "problem" and row.name in MORE[1])
+            out.append(SectionRow(name=name, title=title, fields=tuple(row for row in fields if row not in rare)))
+            if rare:
+                out.append(SectionRow(name=name, title=MORE[0], fields=rare))
         else:
             own.append(field_row(name, info))
     return (*out, SectionRow(name="", title="About", fields=tuple(own)))
@@ -108,11 +142,17 @@ def _kind(name: str, annotation: Any) -> tuple[str, tuple[str, ...], type[BaseMo
         raise TypeError(f"the form cannot ask for '{name}', which may be one of several types")
     if origin is tuple and _is_model(arguments[0]):
         return "records", (), arguments[0]
+    if origin is tuple and get_origin(arguments[0]) is Literal:
+        return "choices", tuple(str(item) for item in get_args(arguments[0])), None
     simple = {
-        "<class 'int'>": "whole", "<class 'float'>": "real", "<class 'str'>": "text",
-        "tuple[int, ...]": "wholes", "tuple[str, ...]": "names", "dict[str, float]": "reals by name",
-        "dict[str, tuple[float, float]]": "ranges by name", "dict[str, str]": "texts by name",
+        "<class 'int'>": "whole", "<class 'float'>": "real", "<class 'str'>": "text", "<class 'bool'>": "yes or no",
+        "tuple[int, ...]": "wholes", "tuple[float, ...]": "reals", "tuple[str, ...]": "names",
+        "tuple[tuple[int, ...], ...]": "wholes by line", "dict[str, float]": "reals by name",
+        "dict[str, str]": "texts by name", "dict[str, tuple[float, float]]": "ranges by name",
+        "dict[str, tuple[float, ...]]": "lists by name",
     }
+    if name == "weights":  # of loss terms, which are called what a person likes
+        return "reals by term", (), None
     if (kind := simple.get(str(annotation))) is not None:
         return kind, (), None
     raise TypeError(f"the form has no field for '{name}' of type {annotation}")

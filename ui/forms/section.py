@@ -42,8 +42,8 @@ class Section(QWidget):
     def opened(self) -> bool:
         return self.head.isChecked()
 
-    def open(self) -> None:
-        self.head.setChecked(True)
+    def open(self, opened: bool = True) -> None:
+        self.head.setChecked(opened)
 
     def tell(self, changed: int, wrong: int) -> None:
         """How many fields of the section are changed, and how many are wrong."""

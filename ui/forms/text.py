@@ -65,26 +65,54 @@ def read_whole(text: str) -> int:
 
 
 def read_wholes(text: str) -> list[int]:
-    parts = [part for part in re.split(r"[,;\s]+", text.strip().strip("[]()")) if part]
-    if not parts:
-        raise ValueError("at least one whole number is missing here, such as 50, 50, 50")
-    return [read_whole(part) for part in parts]
+    return [read_whole(part) for part in _parts(text)]
+
+
+def read_reals(text: str) -> list[float]:
+    return [read_real(part) for part in _parts(text)]
+
+
+def read_lines(text: str) -> list[list[int]]:
+    """A list of whole numbers on each line; an empty line is nothing."""
+    out = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            out.append(read_wholes(line))
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+    return out
+
+
+def read_yes(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"'{text}' is neither true nor false")
+    return text == "true"
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in re.split(r"[,;\s]+", text.strip().strip("[]()")) if part]
 
 
 def read_names(text: str) -> list[str]:
     return [part for part in re.split(r"[,;\s]+", text.strip()) if part]
 
 
-def read_pairs(text: str, read: Callable[[str], Any], example: str) -> dict[str, Any]:
-    """Lines 'name = value'; an empty line is nothing."""
+def read_pairs(text: str, read: Callable[[str], Any], example: str, *, words: bool = False) -> dict[str, Any]:
+    """Lines 'name = value'; an empty line is nothing. 'name: value' is understood too where a value is a list.
+
+    `words`: a name may be any text, such as a loss term's.
+    """
     out: dict[str, Any] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        name, equals, value = (part.strip() for part in line.partition("="))
+        sign = ":" if read in (read_range, read_reals) and "=" not in line else "="
+        name, equals, value = (part.strip() for part in line.partition(sign))
         if not equals:
             raise ValueError(f"line {number}: '{line.strip()}' has no '='; write it as {example}")
-        if not _NAME.match(name):
+        if not (name if words else _NAME.match(name)):
             raise ValueError(f"line {number}: '{name}' cannot be a name; a name is letters, digits and '_'")
         if name in out:
             raise ValueError(f"line {number}: '{name}' is given twice")
@@ -96,7 +124,7 @@ def read_pairs(text: str, read: Callable[[str], Any], example: str) -> dict[str,
 
 
 def read_range(text: str) -> list[float]:
-    parts = [part for part in re.split(r"[,;\s]+|\.\.+", text.strip().strip("[]()")) if part]
+    parts = [part for piece in re.split(r"\.\.+", text) for part in _parts(piece)]
     if len(parts) != 2:
         raise ValueError(f"'{text}' is no range; write the lower and the upper bound, such as -1, 1")
     return [read_real(part) for part in parts]
@@ -146,9 +174,17 @@ def write(kind: str, value: Any) -> str:
             return str(value)
         case "real":
             return write_real(value)
-        case "wholes" | "names":
+        case "wholes" | "names" | "choices":
             return ", ".join(str(item) for item in value)
-        case "reals by name":
+        case "reals":
+            return ", ".join(map(write_real, value))
+        case "yes or no":
+            return "true" if value else "false"
+        case "wholes by line":
+            return "\n".join(write("wholes", line) for line in value)
+        case "lists by name":
+            return "\n".join(f"{name} = {write('reals', items)}".rstrip() for name, items in value.items())
+        case "reals by name" | "reals by term":
             return "\n".join(f"{name} = {write_real(item)}" for name, item in value.items())
         case "ranges by name":
             return "\n".join(f"{name} = {write_real(low)}, {write_real(high)}" for name, (low, high) in value.items())
@@ -165,9 +201,15 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "text": str.strip,
     "choice": str,
     "wholes": read_wholes,
+    "reals": read_reals,
     "names": read_names,
+    "choices": read_names,
+    "yes or no": read_yes,
+    "wholes by line": read_lines,
     "reals by name": lambda text: read_pairs(text, read_real, "k = 1"),
+    "reals by term": lambda text: read_pairs(text, read_real, "boundary = 10", words=True),
     "ranges by name": lambda text: read_pairs(text, read_range, "x = -1, 1"),
+    "lists by name": lambda text: read_pairs(text, read_reals, "x = 0.2, 0.6"),
     "texts by name": lambda text: read_pairs(text, read_expression, "q = sin(pi*x)"),
     "changes": read_changes,
 }

@@ -5,6 +5,7 @@ from ui.panels.fields import FieldsPanel
 from ui.panels.gradients import GradientWallPanel
 from ui.panels.losses import ErrorPanel, LossesPanel
 from ui.panels.panel import Lane, Panel
+from ui.panels.readings import ReadingsPanel
 from ui.panels.weights import WeightsPanel
 
 PANELS: tuple[type[Panel], ...] = (
@@ -13,6 +14,7 @@ PANELS: tuple[type[Panel], ...] = (
     LossesPanel,
     ErrorPanel,
     WeightsPanel,
+    ReadingsPanel,
     EquationPanel,
 )
 

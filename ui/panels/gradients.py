@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QButtonGroup, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QLabel,
+    QMenu,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from core.choices import RECOVERY
 from core.frames import GradientsFrame
 from studio.messages import Update
 from ui.panels.panel import Lane, Panel, loss_terms
+from ui.panels.parts import LayerBox
+from ui.panels.rules import balancing_words
 from ui.plots.density import outline
 from ui.plots.levels import SlowRange
 from ui.plots.ticks import number, times
 from ui.plots.wall import Cell, Wall
 from ui.theme import Theme
 
-RULES = {
-    "fixed": "fixed weights",
-    "annealing-siam": "annealed weights (SIAM)",
-    "annealing-arxiv": "annealed weights (arXiv)",
-    "annealing-cavity": "annealed weights (cavity)",
-}
 EMPTY = -300.0  # log10 of the density where there are no entries
+SAID = 3  # terms at most that the sentence speaks of
 
 
 class GradientWallPanel(Panel):
@@ -46,7 +54,8 @@ class GradientWallPanel(Panel):
         self._frames: dict[int, GradientsFrame] = {}
         self._rules: dict[int, str] = {}
         self._fresh: set[int] = set()
-        self._order: list[str] = []
+        self._order: list[str] = []  # all terms; a term's place is its color
+        self._hidden: set[str] = set()  # by a person
         self._residual: frozenset[str] = frozenset()
         self._x_scale = SlowRange(0.5)
         self._y_scale = SlowRange(0.5)
@@ -64,7 +73,22 @@ class GradientWallPanel(Panel):
         layout.setSpacing(0)
         layout.addWidget(self.sentence)
         layout.addWidget(scroll, 1)
+        self._choosers()
         self._switch()
+
+    def _choosers(self) -> None:
+        self.layer_box = LayerBox(self.header)
+        self.layer_box.activated.connect(self._redo)
+        self.terms_button = QToolButton(self.header)
+        self.terms_button.setText("terms")
+        self.terms_button.setToolTip("Choose the loss terms that are drawn.")
+        self.terms_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.terms_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.terms_button.setMenu(QMenu(self.terms_button))
+        self.terms_button.menu().triggered.connect(self._term_toggled)
+        self.terms_button.hide()
+        self.tools.addWidget(self.layer_box)
+        self.tools.addWidget(self.terms_button)
 
     def _switch(self) -> None:
         group = QButtonGroup(self)
@@ -92,10 +116,41 @@ class GradientWallPanel(Panel):
         self.weighted = weighted
         for button in self.switch.buttons():
             button.setChecked((button.text() == "weighted") == weighted)
+        self._redo()
+
+    def _redo(self) -> None:
+        """Other layers, terms or gradients: draw the newest frames anew, on axes of their own."""
         self._x_scale.clear()
         self._y_scale.clear()
         self._fresh = set(self._frames)
         self.draw()
+
+    # -- what is shown -----------------------------------------------------------------------------
+
+    def _offer_terms(self) -> None:
+        """The terms that can be drawn. Slope recovery is not among them: it does not pull at any weight matrix."""
+        menu = self.terms_button.menu()
+        menu.clear()
+        offered = [term for term in self._order if term != RECOVERY]
+        for term in offered:
+            action = menu.addAction(term)
+            action.setCheckable(True)
+            action.setChecked(term not in self._hidden)
+        self.terms_button.setVisible(len(offered) > 2)
+        self._show_terms()
+
+    def _term_toggled(self, action: QAction) -> None:
+        (self._hidden.discard if action.isChecked() else self._hidden.add)(action.text())
+        self._show_terms()
+        self._redo()
+
+    def drawn(self) -> list[str]:
+        """The terms that are drawn."""
+        return [term for term in self._order if term != RECOVERY and term not in self._hidden]
+
+    def _show_terms(self) -> None:
+        drawn = self.drawn()
+        self.wall.set_terms(drawn, [self._order.index(term) for term in drawn])
 
     # -- data --------------------------------------------------------------------------------------
 
@@ -105,10 +160,13 @@ class GradientWallPanel(Panel):
         self._rules = {lane.index: lane.experiment.balancing.rule for lane in lanes}
         terms, self._residual = loss_terms(lanes)
         self._order = list(terms)
+        self._hidden = set()
+        self.layer_box.offer(())
         self._x_scale.clear()
         self._y_scale.clear()
         self.wall.quantity = self._quantity()
-        self.wall.begin([self._headline(lane) for lane in lanes], self._order)
+        self.wall.begin([self._headline(lane) for lane in lanes])
+        self._offer_terms()
         self._say()
 
     def receive(self, lane: int, update: Update) -> None:
@@ -129,10 +187,11 @@ class GradientWallPanel(Panel):
         for term in (t for lane in sorted(self._frames) for t in self._frames[lane].terms):
             if term not in self._order:
                 self._order.append(term)
-                self.wall.terms = tuple(self._order)
-                self.wall.renew()
+                self._offer_terms()
         fresh = self._fresh & {lane.index for lane in self.lanes}
         self._fresh = set()
+        if self._frames:
+            self.layer_box.offer(max((frame.layers for frame in self._frames.values()), key=len))
         cells = {index: self._cells(self._frames[index]) for index in fresh}
         if self._scale(cells):
             self.wall.quantity = self._quantity()
@@ -150,9 +209,9 @@ class GradientWallPanel(Panel):
         place = {term: index for index, term in enumerate(frame.terms)}
         ratios = self.ratios(frame)
         cells = []
-        for layer, name in enumerate(frame.layers):
-            cell = Cell(name)
-            for term in self._order:
+        for layer in self.layer_box.shown(frame.layers):
+            cell = Cell(frame.layers[layer])
+            for term in self.drawn():
                 at = place.get(term)
                 if at is None:
                     edges, density = np.empty(0), np.empty(0)
@@ -162,14 +221,16 @@ class GradientWallPanel(Panel):
                 cell.density.append(np.log10(np.maximum(density, 10.0**EMPTY)))
                 cell.mean.append(math.nan if at is None else float(frame.mean_abs[at, layer] * factor[at]))
                 cell.biggest.append(math.nan if at is None else float(frame.max_abs[at, layer] * factor[at]))
-            cell.ratio = max((float(values[layer]) for values in ratios.values()), default=math.nan)
+            known = [float(values[layer]) for values in ratios.values() if not math.isnan(values[layer])]
+            cell.ratio = max(known, default=math.nan)
             cells.append(cell)
         return cells
 
     def ratios(self, frame: GradientsFrame) -> dict[str, np.ndarray]:
         """For each term that is no residual: [L] how many times narrower than the residual's its gradients are.
 
-        The width is the mean of |g|; of several residual terms the widest counts.
+        The width is the mean of |g|; of several residual terms the widest counts. NaN where a term does not reach
+        a layer at all: its gradient is zero there, as that of a condition in a sub-domain that it does not touch.
         """
         factor = frame.weights[:, None] if self.weighted else 1.0
         mean = np.asarray(frame.mean_abs, dtype=np.float64) * factor
@@ -177,8 +238,9 @@ class GradientWallPanel(Panel):
         if not residual:
             return {}
         widest = mean[residual].max(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return {term: widest / mean[i] for i, term in enumerate(frame.terms) if i not in residual}
+        reached = np.where((mean > 0) & (widest > 0), mean, np.nan)
+        return {term: widest / reached[i] for i, term in enumerate(frame.terms)
+                if i not in residual and term != RECOVERY}
 
     def _scale(self, cells: dict[int, list[Cell]]) -> bool:
         """Widen or narrow the axes, which all cells share; True where they moved."""
@@ -208,7 +270,7 @@ class GradientWallPanel(Panel):
     # -- words -------------------------------------------------------------------------------------
 
     def _headline(self, lane: Lane) -> str:
-        rule = RULES.get(self._rules.get(lane.index, ""), self._rules.get(lane.index, ""))
+        rule = balancing_words(lane.experiment.balancing, self._rules.get(lane.index, ""))
         return " \u00b7 ".join(part for part in (lane.label, rule) if part)
 
     def _notes(self, frame: GradientsFrame) -> tuple[str, ...]:
@@ -230,20 +292,18 @@ class GradientWallPanel(Panel):
         )
 
     def finding(self) -> str:
-        """What the newest frames say, as rich text; '' before there are any."""
+        """What the newest frames say of the terms that are narrowest, as rich text; '' before there are any."""
+        typical: dict[str, dict[str, float]] = {}
+        for lane in self.lanes:
+            frame = self._frames.get(lane.index)
+            for term, values in (self.ratios(frame) if frame is not None else {}).items():
+                if not math.isnan(ratio := self._typical(values)):
+                    typical.setdefault(term, {})[lane.label] = ratio
+        narrowest = sorted(typical, key=lambda term: -max(typical[term].values()))[:SAID]
         parts = []
-        names = dict.fromkeys(t for f in self._frames.values() for t in f.terms if t not in self._residual)
-        for term in names:
-            said = []
-            for lane in self.lanes:
-                frame = self._frames.get(lane.index)
-                if frame is None or term not in frame.terms:
-                    continue
-                ratio = self._typical(self.ratios(frame).get(term, np.empty(0)))
-                if not math.isnan(ratio):
-                    said.append(self._words(lane.label, ratio))
-            if said:
-                parts.append(f"<b>{term} gradients:</b> {', '.join(said)}")
+        for term in (term for term in typical if term in narrowest):
+            said = (self._words(label, ratio) for label, ratio in typical[term].items())
+            parts.append(f"<b>{html.escape(term)} gradients:</b> {', '.join(said)}")
         return "; ".join(parts) + " than the residual's" * bool(parts)
 
     def _words(self, label: str, ratio: float) -> str:
@@ -290,7 +350,7 @@ class GradientWallPanel(Panel):
         for lane, half in zip(self.lanes, self.wall.halves, strict=False):
             frame = self._frames.get(lane.index)
             for cell in half.cells:
-                for term, edges, density in zip(self._order, cell.edges, cell.density, strict=False):
+                for term, edges, density in zip(self.wall.terms, cell.edges, cell.density, strict=False):
                     rows += [
                         [
                             lane.label,

@@ -29,7 +29,7 @@ class LossesPanel(CurvePanel):
 
 
 class ErrorPanel(CurvePanel):
-    """The relative L2 error of every field."""
+    """The relative L2 error of every field and quantity whose solution is known."""
 
     id = "error"
     title = "Relative L2 error"
@@ -39,13 +39,20 @@ class ErrorPanel(CurvePanel):
     )
     quantity = "relative L2 error"
 
+    def begin(self, lanes: Sequence[Lane]) -> None:
+        super().begin(lanes)
+        known = any(lane.experiment.problem.exact or lane.experiment.problem.reference for lane in lanes)
+        self.view.set_note("" if known or not lanes else "No exact or reference solution is given, so there is no "
+                                                         "error to show.")
+
     def names(self, lanes: Sequence[Lane]) -> Sequence[str]:
-        return tuple(dict.fromkeys(field for lane in lanes for field in lane.experiment.problem.fields))
+        """Where the solution is a formula. What a reference file holds is seen when the first errors come."""
+        return tuple(dict.fromkeys(name for lane in lanes for name in lane.experiment.problem.exact))
 
     def numbers(self, frame: ScalarsFrame) -> Mapping[str, float]:
         return frame.relative_l2
 
     def color(self, name: str) -> str:
-        """A field is no loss term: the first is drawn in the text's color, others in colors from the palette's end."""
-        index = self.names_drawn.index(name)
-        return self.theme.text if index == 0 else self.theme.term(len(self.theme.terms) - 1 - index)
+        """A field is no loss term: a single one is drawn in the text's color, several in colors of their own."""
+        names = self.view.names_drawn
+        return self.theme.text if len(names) == 1 else self.theme.field(names.index(name))

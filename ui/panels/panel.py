@@ -39,10 +39,18 @@ class Lane:
 
 
 def loss_terms(lanes: Sequence[Lane]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The loss terms of the lanes in order of first appearance, and which of them are residuals."""
+    """The loss terms of the lanes in order of first appearance, residuals first, and which of them are residuals.
+
+    A term's place in this order is its color in every panel.
+    """
     residual = [r.term for lane in lanes for r in lane.experiment.problem.residuals]
-    other = [c.term for lane in lanes for c in lane.experiment.problem.conditions]
-    return tuple(dict.fromkeys([*residual, *other])), frozenset(residual)
+    every = [term for lane in lanes for term in lane.experiment.terms]
+    return tuple(dict.fromkeys([*residual, *every])), frozenset(residual)
+
+
+def steps_of(lanes: Sequence[Lane]) -> float:
+    """The steps of the longest lane."""
+    return float(max((lane.experiment.training.steps for lane in lanes), default=0))
 
 
 class Panel(QWidget):
@@ -85,6 +93,10 @@ class Panel(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.figure, 1)
+
+    def wanted(self, lanes: Sequence[Lane]) -> bool:
+        """Whether these lanes have what only this panel shows, so that it comes to the front of its tabs."""
+        return False
 
     # -- what the window calls ---------------------------------------------------------------------
 
@@ -171,6 +183,7 @@ class Panel(QWidget):
         header = QWidget(self)
         header.setObjectName("panelHeader")
         header.setAttribute(Qt.WidgetAttribute.WA_StyledBackground, True)
+        header.setMinimumHeight(header.fontMetrics().height() + 14)  # a list that comes and goes moves nothing
         row = QHBoxLayout(header)
         row.setContentsMargins(10, 3, 6, 3)
         row.setSpacing(6)

@@ -14,26 +14,21 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QGridLayout,
     QLabel,
+    QSizePolicy,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from core.choices import RECOVERY
 from core.frames import ScalarsFrame
 from studio.messages import ENDED, RunState, Status, Update
 from ui.panels.curves import CurvePanel
 from ui.panels.panel import Lane, loss_terms
+from ui.panels.rules import RULES
 from ui.theme import font
 
-RULES = (
-    ("fixed", "fixed", "The weights stay as they are set."),
-    (
-        "annealing-siam",
-        "annealing (SIAM)",
-        "As in the SIAM paper and its code: weighted mean in the denominator.",
-    ),
-    ("annealing-arxiv", "annealing (arXiv)", "As in the first version of the paper: unweighted mean."),
-    ("annealing-cavity", "annealing (cavity)", "The ratio layer by layer, then the largest."),
-)
+FEW = 2  # terms at most that all have their weights in sight
 LONGEST_NAME = 140  # pixels
 HOLD = 1.5  # seconds that a control keeps what a person chose, until the run has answered
 
@@ -132,25 +127,49 @@ class WeightsPanel(CurvePanel):
             grid.addWidget(_name(lane.label, self._box), row, 0)
             controls = Controls(self._rule_box(lane))
             grid.addWidget(controls.rule, row, 1)
-            for index, term in enumerate(free):
-                at = row + index // 2
-                name = _name(term, self._box)
-                box = self._weight_box(lane, term)
-                name.setBuddy(box)
-                grid.addWidget(name, at, 2 + 2 * (index % 2))
-                grid.addWidget(box, at, 3 + 2 * (index % 2))
-                controls.weights[term] = box
+            own = [term for term in free if term in lane.experiment.terms]
+            controls.weights = {term: self._weight_box(lane, term) for term in own}
+            if len(own) > FEW:
+                row += self._chosen_one(grid, row, controls)
+            else:
+                row += self._side_by_side(grid, row, controls)
             self.controls[lane.index] = controls
             self._allow(controls, lane.experiment.balancing.rule, ended=False)
-            row += max(1, -(-len(free) // 2))
         grid.setColumnStretch(6, 1)
+
+    def _side_by_side(self, grid: QGridLayout, row: int, controls: Controls) -> int:
+        """Two weights with their names in each row; how many rows that are."""
+        for index, (term, box) in enumerate(controls.weights.items()):
+            name = _name(term, self._box)
+            name.setBuddy(box)
+            grid.addWidget(name, row + index // 2, 2 + 2 * (index % 2))
+            grid.addWidget(box, row + index // 2, 3 + 2 * (index % 2))
+        return max(1, -(-len(controls.weights) // 2))
+
+    def _chosen_one(self, grid: QGridLayout, row: int, controls: Controls) -> int:
+        """One weight, of the term that is chosen beside it: many terms would leave the curves no room."""
+        terms = QComboBox(self._box)
+        terms.setFont(font(9))
+        terms.addItems(list(controls.weights))
+        terms.setToolTip("The loss term whose weight stands beside this.")
+        terms.setAccessibleName("Loss term")
+        terms.setMinimumContentsLength(8)
+        terms.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        boxes = QStackedWidget(self._box)
+        for box in controls.weights.values():
+            boxes.addWidget(box)
+        boxes.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        terms.currentIndexChanged.connect(boxes.setCurrentIndex)
+        grid.addWidget(terms, row, 2)
+        grid.addWidget(boxes, row, 3)
+        return 1
 
     def _rule_box(self, lane: Lane) -> QComboBox:
         box = QComboBox(self._box)
         box.setFont(font(9))
-        for place, (rule, text, tip) in enumerate(RULES):
-            box.addItem(text, rule)
-            box.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
+        for place, (rule, words) in enumerate(RULES.items()):
+            box.addItem(words.name, rule)
+            box.setItemData(place, words.tip, Qt.ItemDataRole.ToolTipRole)
         box.setCurrentIndex(max(0, box.findData(lane.experiment.balancing.rule)))
         box.setToolTip("How the loss terms are weighted against each other, from the next step on.")
         box.setAccessibleName(f"Balancing of {lane.label or 'the run'}")
@@ -188,14 +207,15 @@ class WeightsPanel(CurvePanel):
 
     @staticmethod
     def _allow(controls: Controls, rule: str, *, ended: bool) -> None:
-        """By hand only where the rule leaves the weights alone, and only while there is a run to change."""
+        """By hand only where the rule leaves the weight alone, and only while there is a run to change."""
         controls.rule.setEnabled(not ended)
-        for box in controls.weights.values():
-            box.setEnabled(rule == "fixed" and not ended)
+        for term, box in controls.weights.items():
+            by_hand = rule == "fixed" or term == RECOVERY  # which no rule touches
+            box.setEnabled(by_hand and not ended)
             box.setToolTip(
                 "The weight of this term from the next step on."
-                if rule == "fixed"
-                else "Annealing moves this weight; choose 'fixed' to set it by hand."
+                if by_hand
+                else "The balancing moves this weight; choose 'fixed' to set it by hand."
             )
 
     # -- data --------------------------------------------------------------------------------------

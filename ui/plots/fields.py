@@ -1,4 +1,4 @@
-"""A grid of fields: a row for each lane, a column for each quantity with its color bar; curves in one dimension."""
+"""A grid of fields over two inputs: for each lane a map of every quantity with its color bar."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from pyqtgraph.functions import arrayToQPolygonF
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
 from core.frames import Array
@@ -18,6 +17,9 @@ from ui.plots.ticks import linear_ticks, number
 from ui.theme import font
 
 BAR = 9.0  # width of a color bar
+GAP = 12.0  # between two rows of maps
+WORTH = 1.25  # times larger: from here on a second row of maps is worth it
+APART = 44.0  # pixels at most between a color bar's numbers and the next map
 
 
 @dataclass(slots=True)
@@ -42,24 +44,28 @@ class Row:
 
 
 class FieldGrid(Canvas):
-    """Paints rows of fields."""
+    """Paints rows of maps; those of a single lane stand in two rows where that makes them larger."""
 
     def __init__(self) -> None:
         super().__init__()
         self.columns: list[Column] = []
         self.rows: list[Row] = []
-        self.domain: Mapping[str, tuple[float, float]] = {}
+        self.domain: Mapping[str, tuple[float, float]] = {}  # of the two inputs, across first
+        self.aspect = 0.0  # width over height of a map; 0 where the room decides
+        self.note = ""  # what holds for all maps
         self.boxes: list[list[QRectF]] = []
+        self.across = 1  # maps beside each other
+        self.edge = 0.0  # where the lane's label stands
         self.setMinimumSize(260, 120)
 
-    def set_layout(
-        self, columns: Sequence[Column], rows: Sequence[Row], domain: Mapping[str, tuple[float, float]]
-    ) -> None:
+    def set_layout(self, columns: Sequence[Column], rows: Sequence[Row], domain: Mapping[str, tuple[float, float]],
+                   aspect: float = 0.0, note: str = "") -> None:
         """New columns and rows."""
         self.columns, self.rows, self.domain = list(columns), list(rows), domain
+        self.aspect, self.note = aspect, note
         self.renew()
 
-    def set_row(self, index: int, row: Row, levels: Sequence[tuple[float, float]] | None = None) -> None:
+    def set_row(self, index: int, row: Row) -> None:
         """The newest fields of a row."""
         old, row.images = self.rows[index], {}
         self.rows[index] = row
@@ -76,39 +82,54 @@ class FieldGrid(Canvas):
 
     def arrange(self) -> None:
         line = self.metrics().height()
-        self.flat = any(len(row.inputs) == 1 for row in self.rows)
         self.side = 2 * line + 4  # the lane's label and the axis' name, upright
-        self.top, self.bottom = 1.6 * line + 4, 2 * line + 8
+        self.head = 1.6 * line + 4
+        self.bottom = 2 * line + 8 + (line + 2 if self.note else 0)
         self.labels = self.text_width("\u22120.75") + 8
         count, columns = max(1, len(self.rows)), max(1, len(self.columns))
-        left = self.side + (0 if self.flat else self.labels - 6)
-        height = (self.height() - self.top - self.bottom - (count - 1) * 12) / count
-        slot = (self.width() - left - 8) / columns
-        right = 8.0 if self.flat else BAR + 9 + self.text_width("\u22128.8e\u22128")
-        before = self.labels + 4 if self.flat else 4.0
-        width = slot - right - before
-        if not self.flat and self.rows:
-            width = min(width, 1.7 * max(height, 1.0))
+        self.across, half = columns, -(-columns // 2)
+        if count == 1 and math.prod(self._size(half, 1)) > WORTH * math.prod(self._size(columns, 1)):
+            self.across = half
+        width, height = self._size(self.across, count)
+        deep = -(-columns // self.across)
+        left = self.side + self.labels - 6
+        room = self.width() - left - 8
+        slot = min(room / self.across, width + self._right() + APART)
+        left += (room - slot * self.across) / 2
+        self.edge = left - self.labels + 6 - self.side
+        gap = self.head if deep > 1 else GAP
+        used = self.head + count * deep * (height + gap) - gap + self.bottom
+        top = self.head + max(0.0, self.height() - used) / 2
         self.boxes = [
             [
-                whole(
-                    left + before + j * slot,
-                    self.top + i * (height + 12),
-                    max(12.0, width),
-                    max(12.0, height),
-                )
+                whole(left + 4 + j % self.across * slot, top + (i * deep + j // self.across) * (height + gap),
+                      width, height)
                 for j in range(columns)
             ]
             for i in range(count)
         ]
 
-    def _extent(self, row: Row, axis: int) -> tuple[float, float]:
+    def _size(self, across: int, count: int) -> tuple[float, float]:
+        """Width and height of a map where so many stand beside each other."""
+        deep = -(-max(1, len(self.columns)) // across) * count
+        gap = self.head if deep > count else GAP
+        height = (self.height() - self.head - self.bottom - (deep - 1) * gap) / deep
+        slot = (self.width() - self.side - self.labels - 2) / across
+        width = slot - self._right() - 4
+        width, height = max(12.0, width), max(12.0, height)
+        if self.aspect:
+            return min(width, height * self.aspect), min(height, width / self.aspect)
+        return min(width, 1.7 * height), height
+
+    def _right(self) -> float:
+        """Room for the color bar and its numbers."""
+        return BAR + 9 + self.text_width("\u22128.8e\u22128")
+
+    def _ends(self, row: Row, axis: int) -> tuple[float, float]:
         """From edge to edge of the pixels, whose centers are the grid's points."""
         if len(row.axes) > axis and len(row.axes[axis]) > 1:
             values = row.axes[axis]
-            half = (
-                0.0 if len(row.axes) == 1 else (float(values[-1]) - float(values[0])) / (len(values) - 1) / 2
-            )
+            half = (float(values[-1]) - float(values[0])) / (len(values) - 1) / 2
             return float(values[0]) - half, float(values[-1]) + half
         names = list(self.domain)
         return self.domain[names[axis]] if axis < len(names) else (0.0, 1.0)
@@ -117,63 +138,54 @@ class FieldGrid(Canvas):
 
     def paint_still(self, painter: QPainter) -> None:
         theme, line = self.theme, self.metrics().height()
-        names = list(self.domain)
+        names = tuple(self.domain)[:2]
+        wrapped = self.across < len(self.columns)
         for i, (row, boxes) in enumerate(zip(self.rows, self.boxes, strict=False)):
-            inputs = row.inputs or tuple(names[:2])
-            last = i == len(self.rows) - 1
+            inputs = row.inputs or names
             for j, (column, box) in enumerate(zip(self.columns, boxes, strict=False)):
                 painter.fillRect(box, QColor(theme.plot))
-                if i == 0:
-                    head = QRectF(box.left(), 2, box.width() + (0 if self.flat else BAR + 30), 1.5 * line)
-                    self.write(
-                        painter,
-                        head,
-                        column.name,
-                        Align.AlignLeft | Align.AlignVCenter,
-                        theme.text,
-                        font(9, bold=True),
-                    )
-                low, high = self._extent(row, 0)
+                if i == 0 or wrapped:
+                    head = QRectF(box.left(), box.top() - self.head + 2, box.width() + BAR + 30, 1.5 * line)
+                    bold = font(9, bold=True)
+                    self.write(painter, head, column.name, Align.AlignLeft | Align.AlignVCenter, theme.text, bold)
+                low, high = self._ends(row, 0)
+                lowest = i == len(self.rows) - 1 and j + self.across >= len(self.columns)
                 across = [
                     (float(box.left() + (value - low) / (high - low) * box.width()), text)
                     for value, text in linear_ticks(low, high, max(2.0, box.width() / 46))
                 ]
                 across = [(x, t) for x, t in across if abs(x - box.center().x()) <= box.width() / 2 + 1]
-                self.ticks_below(painter, box, across, labels=last)
-                if last and inputs:
-                    self.write(
-                        painter,
-                        QRectF(box.left(), box.bottom() + line + 4, box.width(), line),
-                        inputs[0],
-                        Align.AlignHCenter | Align.AlignVCenter,
-                        theme.muted,
-                    )
+                self.ticks_below(painter, box, across, labels=lowest)
+                if lowest and inputs:
+                    below = QRectF(box.left(), box.bottom() + line + 4, box.width(), line)
+                    self.write(painter, below, inputs[0], Align.AlignHCenter | Align.AlignVCenter, theme.muted)
                 levels = column.levels[i] if i < len(column.levels) else (0.0, 1.0)
-                if self.flat:
-                    self._ticks_up(painter, box, levels, labels=True)
-                else:
-                    self._ticks_up(painter, box, self._extent(row, 1), labels=j == 0)
-                    if row.values:
-                        self._bar(painter, box, column, levels)
+                first = j % self.across == 0
+                self._ticks_up(painter, box, self._ends(row, 1), labels=first)
+                if first and len(inputs) > 1:
+                    self.write_up(painter, QRectF(self.edge + line, box.top(), line, box.height()), inputs[1],
+                                  theme.muted)
+                if row.values:
+                    self._bar(painter, box, column, levels)
                 self.frame(painter, box)
-            if not self.flat and len(inputs) > 1:
-                self.write_up(
-                    painter, QRectF(line, boxes[0].top(), line, boxes[0].height()), inputs[1], theme.muted
-                )
+        if self.note:
+            foot = QRectF(self.side, self.height() - line - 4, self.width() - self.side - 8, line)
+            self.write(painter, foot, self.note, Align.AlignLeft | Align.AlignVCenter, theme.muted)
 
     def _row_label(self, painter: QPainter, row: Row, boxes: list[QRectF]) -> None:
-        line, box = self.metrics().height(), boxes[0]
+        line, box = self.metrics().height(), boxes[0].united(boxes[-1])
         painter.save()
-        painter.translate(2 + line / 2, box.center().y())
+        painter.translate(self.edge + 2 + line / 2, box.center().y())
         painter.rotate(-90)
         area = QRectF(-box.height() / 2, -line / 2, box.height(), line)
         bold = font(9, bold=True)
         used = QFontMetricsF(bold).horizontalAdvance(row.label)
         note = row.note if used + 12 + self.text_width(row.note) <= area.width() else ""
         both = used + (8 + self.text_width(note) if note else 0)
-        start = area.left() + (area.width() - both) / 2
+        start = area.left() + max(0.0, area.width() - both) / 2
         left = Align.AlignLeft | Align.AlignVCenter
-        self.write(painter, QRectF(start, area.top(), used + 2, line), row.label, left, self.theme.text, bold)
+        width = min(used + 2, area.width())
+        self.write(painter, QRectF(start, area.top(), width, line), row.label, left, self.theme.text, bold)
         self.write(painter, QRectF(start + used + 8, area.top(), both, line), note, left, self.theme.muted)
         painter.restore()
 
@@ -185,9 +197,8 @@ class FieldGrid(Canvas):
             (float(box.bottom() - (value - low) / (high - low) * box.height()), text)
             for value, text in linear_ticks(low, high, max(2.0, box.height() / 30))
         ]
-        self.ticks_left(
-            painter, box, [p for p in places if box.top() - 1 <= p[0] <= box.bottom() + 1], labels=labels
-        )
+        inside = [p for p in places if box.top() - 1 <= p[0] <= box.bottom() + 1]
+        self.ticks_left(painter, box, inside, labels=labels)
 
     def _bar(self, painter: QPainter, box: QRectF, column: Column, levels: tuple[float, float]) -> None:
         bar = whole(box.right() + 4, box.top(), BAR, box.height())
@@ -218,49 +229,19 @@ class FieldGrid(Canvas):
         for i, (row, boxes) in enumerate(zip(self.rows, self.boxes, strict=False)):
             self._row_label(painter, row, boxes)
             if not row.values:
-                area = boxes[0].united(boxes[-1])
+                area = boxes[-self.across].united(boxes[-1]) if self.across < len(boxes) else boxes[0].united(boxes[-1])
                 self.write_empty(painter, area, "The fields appear here with the first frame.")
                 continue
             for j, (column, box) in enumerate(zip(self.columns, boxes, strict=False)):
                 values = row.values[j] if j < len(row.values) else None
                 if values is None:
                     self.write(painter, box, "not known", Align.AlignCenter, self.theme.muted)
-                elif self.flat:
-                    self._curve(painter, box, row, j, column.levels[i])
-                else:
-                    if j not in row.images:
-                        row.images[j] = field_image(values, *column.levels[i], column.colors)
-                    painter.drawImage(box.adjusted(0.5, 0.5, -0.5, -0.5), row.images[j])
-
-    def _curve(
-        self, painter: QPainter, box: QRectF, row: Row, column: int, levels: tuple[float, float]
-    ) -> None:
-        """In one dimension the exact solution stands behind the prediction, in the same box."""
-        low, high = self._extent(row, 0)
-        painter.save()
-        painter.setClipRect(box)
-        shown: list[tuple[Array, str, Qt.PenStyle]] = []
-        if (
-            self.columns[column].name.startswith("prediction")
-            and len(row.values) > 1
-            and row.values[1] is not None
-        ):
-            shown.append((row.values[1], self.theme.muted, Qt.PenStyle.DashLine))
-        values = row.values[column]
-        assert values is not None
-        shown.append((values, self.theme.accent, Qt.PenStyle.SolidLine))
-        for curve, color, style in shown:
-            x = box.left() + (row.axes[0] - low) / (high - low) * box.width()
-            y = box.bottom() - (curve - levels[0]) / (levels[1] - levels[0]) * box.height()
-            good = np.isfinite(y)
-            if good.sum() < 2:
-                continue
-            painter.setPen(QPen(QColor(color), 2 if self.fine else 1, style))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawPolyline(
-                arrayToQPolygonF(np.asarray(x[good], dtype=np.float64), y[good].astype(np.float64))
-            )
-        painter.restore()
+                    continue
+                if j not in row.images:
+                    row.images[j] = field_image(values, *column.levels[i], column.colors)
+                painter.drawImage(box.adjusted(0.5, 0.5, -0.5, -0.5), row.images[j])
+                if not np.isfinite(values).any():
+                    self.write(painter, box, "not a number", Align.AlignCenter, self.theme.danger)
 
     # -- the mouse ---------------------------------------------------------------------------------
 
@@ -276,17 +257,20 @@ class FieldGrid(Canvas):
         shares = (place.x() - box.left()) / box.width(), (box.bottom() - place.y()) / box.height()
         index = []
         for axis, share in zip(range(len(row.axes)), shares, strict=False):
-            low, high = self._extent(row, axis)
+            low, high = self._ends(row, axis)
             index.append(int(np.abs(row.axes[axis] - (low + share * (high - low))).argmin()))
         where = ", ".join(
             f"{name} = {number(float(values[at]))}"
             for name, values, at in zip(row.inputs, row.axes, index, strict=True)
         )
-        rows = [
-            ("", column.name, number(float(values[tuple(index)]), 4))
+        known = [
+            (column.name, float(values[tuple(index)]))
             for column, values in zip(self.columns, row.values, strict=False)
             if values is not None
         ]
+        if all(math.isnan(value) for _, value in known):
+            return ""  # outside the domain
+        rows = [("", name, number(value, 4)) for name, value in known]
         return rows_html(" ".join(part for part in (row.label, where) if part), rows)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from ui.plots.canvas import SMALL
@@ -32,6 +32,7 @@ class Legend(QWidget):
         super().__init__(parent)
         self.theme: Theme = LIGHT
         self.entries: list[Entry] = []
+        self.heading = ""
         self.shows_values = True
         self.setFont(font(SMALL))
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -39,6 +40,12 @@ class Legend(QWidget):
     def set_entries(self, entries: list[Entry]) -> None:
         """New curves, in their order."""
         self.entries = entries
+        self._fit()
+        self.update()
+
+    def set_heading(self, heading: str) -> None:
+        """What all the curves are, in front of them; '' for nothing."""
+        self.heading = heading
         self._fit()
         self.update()
 
@@ -59,17 +66,22 @@ class Legend(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         self._fit()
 
+    @staticmethod
+    def _bold() -> QFont:
+        return font(SMALL, bold=True)
+
     def _fit(self) -> None:
         places = self._places()
         height = QFontMetricsF(self.font()).height()
-        rows = 1 + max((round(box.top() / (height + 3)) for box in places), default=-1)
+        rows = 1 + max((round(box.top() / (height + 3)) for box in places), default=0 if self.heading else -1)
         self.setFixedHeight(round(rows * (height + 3)) + (4 if rows else 0))
 
     def _places(self) -> list[QRectF]:
         metrics = QFontMetricsF(self.font())
         value = metrics.horizontalAdvance(self.WIDEST) + 4
         names = [self.SAMPLE + 5 + metrics.horizontalAdvance(entry.name) + 5 for entry in self.entries]
-        room = self.width() - 16.0
+        left = 8.0 + (QFontMetricsF(self._bold()).horizontalAdvance(self.heading) + 14 if self.heading else 0.0)
+        room = self.width() - 8.0 - left
         self.shows_values = len(names) < 2 or 2 * (max(names) + value) <= room
         # equal columns, so that the values of two lanes stand below each other
         width = max(names, default=1.0) + (value if self.shows_values else 6.0)
@@ -79,17 +91,25 @@ class Legend(QWidget):
         columns = min(columns, max(1, len(self.entries)))
         step = metrics.height() + 3
         return [
-            QRectF(8 + i % columns * width, 2 + i // columns * step, width, step) for i in range(len(names))
+            QRectF(left + i % columns * width, 2 + i // columns * step, width, step) for i in range(len(names))
         ]
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
         painter = QPainter(self)
+        if self.heading:
+            painter.setFont(self._bold())
+            painter.setPen(QColor(self.theme.text))
+            row = QRectF(8, 2, self.width(), QFontMetricsF(self.font()).height() + 3)
+            painter.drawText(row, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, self.heading)
         painter.setFont(self.font())
         metrics = QFontMetricsF(self.font())
         for entry, box in zip(self.entries, self._places(), strict=True):
             pen = QPen(QColor(entry.color), 2)
             if entry.style is Qt.PenStyle.DashLine:
                 pen.setDashPattern([3.5, 2.0])
+            elif entry.style is Qt.PenStyle.DotLine:  # of a value, not of a curve
+                pen = QPen(QColor(entry.color), 1)
+                pen.setDashPattern([4.0, 3.0])
             painter.setPen(pen)
             y = round(box.center().y())
             painter.drawLine(QPointF(box.left(), y), QPointF(box.left() + self.SAMPLE, y))

@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 
 from core.frames import Array
 
-MISSING = 0xFF808080  # NaN
+MISSING = 0  # NaN: nothing is drawn
 
 
 @cache
@@ -24,7 +24,7 @@ def lookup(name: str) -> npt.NDArray[np.uint32]:
 def field_image(values: Array, low: float, high: float, name: str) -> QImage:
     """A field [axis 0, axis 1] as an image with axis 0 to the right and axis 1 upwards.
 
-    Values outside [low, high] take the end's color, NaN is gray.
+    Values outside [low, high] take the end's color, NaN is transparent.
     """
     upright = np.asarray(values, dtype=np.float64).T[::-1]
     missing = ~np.isfinite(upright)
@@ -35,7 +35,8 @@ def field_image(values: Array, low: float, high: float, name: str) -> QImage:
     pixels[missing] = MISSING
     pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape
-    return QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
+    kind = QImage.Format.Format_ARGB32_Premultiplied if missing.any() else QImage.Format.Format_RGB32
+    return QImage(pixels.data, width, height, 4 * width, kind).copy()
 
 
 @cache

@@ -67,6 +67,8 @@ class Plot(pg.PlotWidget):
         self.logarithmic = logarithmic
         self.held = False  # by a person
         self._lines: list[pg.PlotCurveItem] = []
+        self._has_steps = True
+        self._left = 0
         self._range = (math.nan,) * 4
         item = self.getPlotItem()
         item.hideButtons()
@@ -84,21 +86,35 @@ class Plot(pg.PlotWidget):
         self.reader: Callable[[float], str] = lambda step: ""
         self.setMouseTracking(True)
         self.setFrameShape(self.Shape.NoFrame)
+        self.setMinimumSize(60, 44)
 
     def set_names(self, across: str, upwards: str) -> None:
         """Names of the axes; a small plot leaves them out."""
         self._names = {"bottom": across, "left": upwards}
         self._name_axes()
 
+    def show_steps(self, shown: bool) -> None:
+        """Whether the axis of the steps has its labels; where plots share it the lowest one does."""
+        if self._has_steps is not shown:
+            self._has_steps = shown
+            self._name_axes()
+
+    def set_left(self, width: int) -> None:
+        """A fixed width for the left axis, so that plots below each other begin at the same place."""
+        self._left = width
+        self._name_axes()
+
     def _name_axes(self) -> None:
-        room = {"bottom": self.height() >= 190, "left": self.height() >= 150}
+        room = {"bottom": self._has_steps and self.height() >= 190, "left": self.height() >= 150}
         for side, name in self._names.items():
             axis = self.getPlotItem().getAxis(side)
             if room[side]:
                 axis.setLabel(name, **{"color": self.theme.muted, "font-size": f"{SMALL}pt"})
             axis.showLabel(room[side])
-        self.getPlotItem().getAxis("left").setWidth(58 if room["left"] else 42)
-        self.getPlotItem().getAxis("bottom").setHeight(34 if room["bottom"] else 21)
+        self.getPlotItem().getAxis("left").setWidth(self._left or (58 if room["left"] else 42))
+        bottom = self.getPlotItem().getAxis("bottom")
+        bottom.setStyle(showValues=self._has_steps)
+        bottom.setHeight(34 if room["bottom"] else 21 if self._has_steps else 6)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
@@ -165,6 +181,13 @@ class Plot(pg.PlotWidget):
     def _held_by_hand(self, *_: Any) -> None:
         self.held = True
         self.zoomed.emit()
+
+    def follow(self, other: Plot) -> None:
+        """Hold the steps that a person has chosen in another plot, or let them go with it."""
+        self.held = other.held
+        self._range = (math.nan,) * 4
+        if other.held:
+            self.getViewBox().setXRange(*other.visible_steps(), padding=0)
 
     def release(self) -> None:
         """Show everything again."""

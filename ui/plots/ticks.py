@@ -51,7 +51,9 @@ def times(ratio: float) -> str:
     if ratio >= 1e5:
         return f"{number(ratio, 1)}\u00d7"
     rounded = float(f"{ratio:.2g}")
-    return f"{rounded:,.0f}\u00d7" if rounded >= 10 else f"{rounded:.1f}\u00d7"
+    if rounded >= 10:
+        return f"{rounded:,.0f}\u00d7"
+    return f"{rounded:.1f}\u00d7" if rounded >= 0.1 else f"{number(rounded, 1)}\u00d7"
 
 
 def nice_step(span: float, count: float) -> float:

@@ -17,6 +17,8 @@ from ui.plots.ticks import Floats, Ticks, log_ticks, number, symlog, symlog_inve
 from ui.theme import font
 
 FAR, NEAR = 30.0, 5.0  # times narrower: from here on a warning, up to here good
+FILLED = 4  # terms at most whose areas are filled; more would hide each other
+LOWEST = 60.0  # pixels that a cell is high at least; what does not fit is scrolled to
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Wall(Canvas):
         super().__init__()
         self.halves: list[Half] = []
         self.terms: tuple[str, ...] = ()
+        self.colors: tuple[int, ...] = ()  # the place of each term in the palette
         self.quantity: tuple[str, ...] = ("gradient",)  # the longest that fits is written
         self.threshold, self.limit = 1e-3, 10.0
         self.low, self.high = -3.0, 3.0
@@ -55,11 +58,18 @@ class Wall(Canvas):
 
     # -- what the panel sets -----------------------------------------------------------------------
 
-    def begin(self, headlines: Sequence[str], terms: Sequence[str]) -> None:
+    def begin(self, headlines: Sequence[str]) -> None:
         """Empty halves with these headlines."""
         self.halves = [Half(text) for text in headlines]
-        self.terms = tuple(terms)
         self.renew()
+
+    def set_terms(self, terms: Sequence[str], colors: Sequence[int]) -> None:
+        """The terms that are drawn, and the place of each in the palette. Cells of other terms are forgotten."""
+        if (self.terms, self.colors) != (tuple(terms), tuple(colors)):
+            self.terms, self.colors = tuple(terms), tuple(colors)
+            for half in self.halves:
+                half.cells = []
+            self.renew()
 
     def set_scales(self, threshold: float, limit: float, low: float, high: float) -> None:
         """Axes: linear within +-`threshold`, out to +-`limit`; exponents `low` and `high` of the density."""
@@ -81,7 +91,8 @@ class Wall(Canvas):
     def arrange(self) -> None:
         width, height = self.width(), self.height()
         line = self.metrics().height()
-        self.top = 4 + line + 8  # the legend
+        self.places, rows = self._legend_places()
+        self.top = 4 + rows * (line + 3) + 5
         self.headline = 1.55 * line
         self.left = (
             12 + line + max(self.text_width(text) for _, text in self._density_ticks(80)[0] or [(0, "10")])
@@ -108,8 +119,8 @@ class Wall(Canvas):
                     for i in range(layers)
                 ]
             )
-        rows = max((len({box.top() for box in boxes}) for boxes in self.boxes), default=1)
-        self.setMinimumHeight(round(self.top + self.headline + self.bottom + rows * 46))
+        rows = max((len({box.top() for box in boxes}) for boxes in self.boxes), default=1)  # of cells
+        self.setMinimumHeight(round(self.top + self.headline + self.bottom + rows * LOWEST + (rows - 1) * 8))
 
     def _columns(self, layers: int, area: QRectF) -> int:
         """So many that a cell is about 1.7 times as wide as high, and no cell stands alone in a row for nothing."""
@@ -182,20 +193,33 @@ class Wall(Canvas):
                 painter.setPen(QPen(QColor(theme.border), 1))
                 painter.drawLine(QPointF(middle, self.top), QPointF(middle, self.height() - 6))
 
+    def _legend_places(self) -> tuple[list[QPointF], int]:
+        """Where each term stands in the legend, and how many rows it has."""
+        line, x, row = self.metrics().height(), 12.0, 0
+        places = []
+        for term in self.terms:
+            width = 19 + self.text_width(term) + 17
+            if x + width > self.width() and x > 12:
+                x, row = 12.0, row + 1
+            places.append(QPointF(x, 6 + row * (line + 3)))
+            x += width
+        return places, row + 1
+
     def _legend(self, painter: QPainter) -> None:
-        x, line = 12.0, self.metrics().height()
-        for index, term in enumerate(self.terms):
-            painter.fillRect(QRectF(x, 6 + line / 2 - 5, 14, 10), QColor(self.theme.tint(index)))
-            painter.setPen(QPen(QColor(self.theme.term(index)), 2))
-            painter.drawLine(QPointF(x, 6 + line / 2 - 5), QPointF(x + 14, 6 + line / 2 - 5))
+        line, end = self.metrics().height(), 12.0
+        for place, term, color in zip(self.places, self.terms, self.colors, strict=True):
+            x, y = place.x(), place.y() + line / 2 - 5
+            painter.fillRect(QRectF(x, y, 14, 10), QColor(self.theme.tint(color)))
+            painter.setPen(QPen(QColor(self.theme.term(color)), 2))
+            painter.drawLine(QPointF(x, y), QPointF(x + 14, y))
             width = self.text_width(term) + 2
-            self.write(painter, QRectF(x + 19, 6, width, line), term, Align.AlignVCenter, self.theme.text)
-            x += width + 36
+            self.write(painter, QRectF(x + 19, place.y(), width, line), term, Align.AlignVCenter, self.theme.text)
+            end = x + width + 36
         note = f"number: how many times narrower than the {self.terms[0]}'s" if len(self.terms) > 1 else ""
-        if note and x + self.text_width(note) < self.width() - 12:
+        if note and end + self.text_width(note) < self.width() - 12:
             self.write(
                 painter,
-                QRectF(x, 6, self.width() - x - 12, line),
+                QRectF(end, self.places[-1].y(), self.width() - end - 12, line),
                 note,
                 Align.AlignRight | Align.AlignVCenter,
                 self.theme.muted,
@@ -233,12 +257,12 @@ class Wall(Canvas):
             if len(density):
                 shapes.append((index, self._steps(box, edges, density)))
         painter.setPen(Qt.PenStyle.NoPen)
-        for index, shape in shapes:
-            painter.setBrush(QColor(self.theme.tint(index)))
+        for index, shape in shapes if len(self.terms) <= FILLED else ():
+            painter.setBrush(QColor(self.theme.tint(self.colors[index])))
             painter.drawPolygon(shape)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for index, shape in shapes:
-            painter.setPen(QPen(QColor(self.theme.term(index)), 2 if self.fine else 1))
+            painter.setPen(QPen(QColor(self.theme.term(self.colors[index])), 2 if self.fine else 1))
             painter.drawPolyline(shape)
         line = self.metrics().height()
         row = box.adjusted(5, 3, -5, 0)
@@ -289,7 +313,7 @@ class Wall(Canvas):
                 for index, term in enumerate(self.terms[: len(cell.edges)]):
                     rows.append(
                         (
-                            self.theme.term(index),
+                            self.theme.term(self.colors[index]),
                             term,
                             f"density {number(self._density(cell, index, value))}, "
                             f"mean |g| {number(cell.mean[index])}, max {number(cell.biggest[index])}",

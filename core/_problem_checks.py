@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RESERVED_TERMS = (RECOVERY, FLUX, AVERAGE)
 THINNEST = 1e-9  # the smallest ratio of a range to its bounds
+MOST_PARTS = 256  # sub-domains
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
@@ -173,7 +174,14 @@ def check_decomposition(p: Problem) -> None:
         if name not in p.domain:
             raise ProblemError(f"'{name}' is no input; the inputs are {', '.join(p.inputs)}",
                                f"decomposition.flux.{name}")
+    for position, r in enumerate(p.residuals):
+        if r.measure == "mean":
+            raise ProblemError("the mean over a domain is not the sum of those over its sub-domains",
+                               f"residuals.{position}.measure")
     count = math.prod(len(cuts) + 1 for cuts in d.splits.values())
+    if count > MOST_PARTS:
+        raise ProblemError(f"these cuts make {count} sub-domains with a network each; at most {MOST_PARTS} are "
+                           f"possible", "decomposition.splits")
     for key, entries in (("hidden", d.hidden), ("points", d.points), ("starts", d.starts)):
         if entries and len(entries) != count:
             raise ProblemError(f"there are {count} sub-domains; give an entry for each, not {len(entries)}",

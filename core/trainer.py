@@ -17,7 +17,7 @@ from core.engine import EagerEngine, Engine
 from core.objective import Objective
 from core.optimizers import Decay, Optimizer
 from core.pointwise import PointWeights, next_epsilon
-from core.sampling import Group, Sampler, Sampling
+from core.sampling import ADAPTIVE, Group, Sampler, Sampling
 from core.tangent_kernel import traces
 
 
@@ -67,8 +67,9 @@ class Trainer:
         groups = [Group(p.start, p.stop, p.free, objective.columns, p.interior, p.name)
                   for p in objective.places.patches]
         dtype = objective.dtype
-        self.sampler = Sampler(sampling or Sampling(), groups, dtype)
-        _check_sampling(objective, self.sampler)
+        sampling = sampling or Sampling()
+        _check_sampling(objective, sampling.kind)
+        self.sampler = Sampler(sampling, groups, dtype)
         self.iteration = 0
         self.theta = objective.initial(self.generator)
         self.m = torch.zeros_like(self.theta)
@@ -133,11 +134,13 @@ class Trainer:
 
     def readings(self) -> dict[str, float]:
         """The learned numbers beside the networks' weights: unknowns, slopes, S(a)."""
+        problem = self.objective.problem
         out = self.objective.unknowns(self.theta)
+        taken = {*out, *problem.averages, *problem.readings}  # an unknown may well be called 'slope'
         for number, region in enumerate(self.objective.regions, start=1):
             prefix = f"{number}: " if len(self.objective.regions) > 1 else ""
             own = region.network.readings(self.theta[region.theta])
-            out |= {prefix + name: value for name, value in own.items()}
+            out |= {f"network {name}" if name in taken else prefix + name: value for name, value in own.items()}
         return out
 
     # ------------------------------------------------------------------ live changes
@@ -236,11 +239,10 @@ class Trainer:
         raise NotFinite(term, self.iteration, value)
 
 
-def _check_sampling(objective: Objective, sampler: Sampler) -> None:
+def _check_sampling(objective: Objective, kind: str) -> None:
     """Raises ValueError where points so drawn would not be what the loss means."""
-    kind = sampler.spec.kind
     if kind == "grid" and objective.places.ball:
         raise ValueError("a grid fits a box; a ball's points may be uniform, or sobol, halton or latin-hypercube")
-    if sampler.adaptive and any(b.interior and (b.equations.averages or not all(b.square)) for b in objective.blocks):
+    if kind in ADAPTIVE and any(b.interior and (b.equations.averages or not all(b.square)) for b in objective.blocks):
         raise ValueError(f"{kind} draws more points where the residual is large, and an average over them is not the "
                          f"average over the domain; take another sampling")

@@ -257,7 +257,7 @@ def _last_used(package: Path) -> float:
 
 
 #: What of `core` decides which steps are made, but is no part of the step itself.
-AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "tangent_kernel", "reference", "frames",
+AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "tangent_kernel", "frames",
                              "latex"})
 
 

@@ -28,7 +28,12 @@ GRIDS: dict[str, Shape] = {
     "image-rings": ({"x": (-1, 1, 64), "y": (-1, 1, 64)}, ["v"]),
     "tone": ({"t": (-100, 100, 2000)}, ["v"]),
 }
-SCATTERED = {"circles": (1000, ["x", "y", "label"])}
+FAMILY = [*(f"u{k}" for k in range(1, 17)), "alpha", "c0", "c1", "c2"]  # what they mean: test_references_family
+SCATTERED = {
+    "circles": (1000, ["x", "y", "label"]),
+    **{f"poisson-family-{noise}{part}": (rows, FAMILY)
+       for noise in ("", "noise-") for part, rows in (("train", 500), ("test", 50))},
+}
 
 
 @cache

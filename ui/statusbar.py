@@ -154,7 +154,7 @@ class RunBar(QWidget):
             parts.append(f"L2 {error_text(next(iter(status.relative_l2.values())))}")
         elif status.relative_l2:
             worst = max(status.relative_l2, key=lambda name: status.relative_l2[name])
-            parts.append(f"L2 {worst} {error_text(status.relative_l2[worst])}")
+            parts.append(f"L2 of {worst}: {error_text(status.relative_l2[worst])}")
         return "   ".join(parts)
 
     def _cell(self, tip: str, widest: str) -> QLabel:

@@ -73,10 +73,11 @@ class FieldsDiagnostic:
 
     def observe(self, trainer: Trainer) -> FieldsFrame:
         prediction = self._grid(self._predict(trainer.theta, self.points))
-        inside = ... if self.outside is None else ~self.outside
+        inside: Array | slice = slice(None) if self.outside is None else ~self.outside
         scaled = {name: self._factor(prediction[name][inside], known[inside]) * prediction[name]
                   for name, known in self.known.items()}
-        error = {name: np.abs(scaled[name] - known) for name, known in self.known.items()}
+        with np.errstate(invalid="ignore"):  # where neither has a value
+            error = {name: np.abs(scaled[name] - known) for name, known in self.known.items()}
         averages = {name: torch.tensor(value, dtype=self.objective.dtype)
                     for name, value in self._averages(trainer.theta).items()}
         residuals = self._grid(dict(zip(self.equation_names, self._values(trainer.theta, self.points, self.residuals,
@@ -99,8 +100,10 @@ class FieldsDiagnostic:
         out = {}
         for name, truth in known.items():
             flat, own = truth.reshape(-1), prediction[name]
+            there = np.isfinite(flat)  # a formula may have no value at some points, such as 1/x at 0
             own = self._factor(own, flat) * own
-            for title, rows in ((name, slice(None)), (f"{name} (interior)", self.inside)):
+            for title, rows in ((name, there), (f"{name} (interior)", None if self.inside is None else
+                                                there & self.inside)):
                 if rows is not None and (size := float(np.linalg.norm(flat[rows]))) > 0:
                     out[title] = float(np.linalg.norm(own[rows] - flat[rows])) / size
         return out
@@ -167,6 +170,8 @@ class FieldsDiagnostic:
     def _factor(self, own: Array, known: Array) -> float:
         if not self.objective.problem.homogeneous:
             return 1.0
+        there = np.isfinite(own) & np.isfinite(known)
+        own, known = own[there], known[there]
         product = float((own * own).sum())
         return float((own * known).sum()) / product if product > 0 else 0.0
 

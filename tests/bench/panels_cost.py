@@ -31,6 +31,7 @@ SIZES = {
     "losses": (320, 230),
     "error": (320, 230),
     "weights": (330, 250),
+    "readings": (330, 250),
     "equation": (320, 230),
 }
 REPEATS = 60
@@ -49,6 +50,7 @@ def updates(lane: int) -> list[Update]:
             weights=last.weights,
             learning_rate=1e-3,
             relative_l2={"u": 0.1},
+            readings=last.readings,
         )
         frames = {
             "gradients": samples.gradients_frame(lane, 1000 + index % 5),

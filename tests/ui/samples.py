@@ -71,7 +71,7 @@ def flat(count: int = 1, **problem: Any) -> list[Lane]:
     """Lanes of a problem with the one input x."""
     found = lanes(count)
     for lane in found:
-        lane.experiment.problem.__dict__ |= {"domain": {"x": (0.0, 1.0)}, **problem}
+        vars(lane.experiment.problem).update({"domain": {"x": (0.0, 1.0)}, **problem})
     return found
 
 

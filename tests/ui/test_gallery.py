@@ -166,6 +166,7 @@ def test_the_dialog_paints_both_lines(qtbot: QtBot) -> None:
 
 def test_the_window_offers_chapters_in_menu_list_and_dialog(studio: Studio, qtbot: QtBot) -> None:
     window = studio.window
+    window.show()
     assert window.gallery.chapters()[: len(gallery.groups())] == list(gallery.groups())
     menu = QMenu()
     qtbot.addWidget(menu)

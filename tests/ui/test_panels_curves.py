@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
-from core.choices import RULES
+from core.choices import RULES, Direction, PointWeighting
 from core.frames import ScalarsFrame
 from studio.messages import RunState, Update
+from studio.specs import BalancingSpec
 from tests.ui import samples
 from tests.ui.test_panels import draw, feed, make
 from ui.panels.losses import ErrorPanel, LossesPanel
+from ui.panels.panel import loss_terms
+from ui.panels.rules import DIRECTIONS, POINTS, balancing_words
+from ui.panels.rules import RULES as WORDS
 from ui.panels.weights import WeightsPanel
 from ui.theme import LIGHT
 
@@ -130,6 +135,42 @@ def test_the_error_is_drawn_where_it_was_evaluated(qtbot: QtBot) -> None:
     assert [entry.name for entry in panel.legend.entries] == ["M1 u", "M2 u"]
 
 
+def test_a_lane_has_curves_of_its_own_terms_and_a_term_one_color_everywhere(qtbot: QtBot) -> None:
+    lanes = samples.lanes(2)
+    lanes[1].experiment.terms = ("residual", "boundary", "data", "recovery")
+    losses, weights = make(LossesPanel, qtbot), make(WeightsPanel, qtbot)
+    for panel in (losses, weights):
+        panel.begin(lanes)
+    assert list(losses.curves) == [(0, "residual"), (1, "residual"), (0, "boundary"), (1, "boundary"), (1, "data"),
+                                   (1, "recovery")]
+    assert loss_terms(lanes) == (("residual", "boundary", "data", "recovery"), frozenset({"residual"}))
+    for place, term in enumerate(("residual", "boundary", "data", "recovery")):
+        assert losses.color(term) == weights.color(term) == LIGHT.term(place)
+
+
+def test_the_error_of_several_fields_has_colors_of_its_own(qtbot: QtBot) -> None:
+    panel = make(ErrorPanel, qtbot, 1)
+    assert panel.color("u") == LIGHT.text
+    errors = {"u": 0.1, "v": 0.2, "speed (interior)": 0.3}
+    panel.receive(0, Update(status=samples.status(), scalars=(
+        ScalarsFrame(step=0, seconds=0, losses={}, weights={}, learning_rate=0, relative_l2=errors),)))
+    draw(panel)
+    assert [entry.name for entry in panel.legend.entries] == list(errors)
+    assert len({panel.color(name) for name in errors}) == 3
+
+
+def test_where_nothing_is_known_the_error_says_so(qtbot: QtBot) -> None:
+    panel = make(ErrorPanel, qtbot, 1)
+    assert not panel.view.note.isVisible()
+    lane = samples.lanes(1)[0]
+    lane.experiment.problem.exact = {}
+    panel.begin([lane])
+    assert panel.view.note.isVisible() and panel.legend.entries == []
+    lane.experiment.problem.reference = "a.npz"
+    panel.begin([lane])
+    assert not panel.view.note.isVisible()
+
+
 # -- the controls of the weights -------------------------------------------------------------------
 
 
@@ -219,3 +260,30 @@ def test_a_new_experiment_replaces_the_controls(qtbot: QtBot) -> None:
         panel.begin(samples.lanes(count))
         QApplication.processEvents()
     assert list(panel.controls) == [0]
+
+
+def test_the_words_of_the_rules_are_one_table() -> None:
+    assert tuple(WORDS) == RULES
+    assert len({words.name for words in WORDS.values()}) == len(RULES) == len({w.said for w in WORDS.values()})
+    assert all(words.tip.endswith(".") for words in WORDS.values())
+    assert {"sum", *DIRECTIONS} == set(get_args(Direction)) and {"equal", *POINTS} == set(get_args(PointWeighting))
+    balancing = BalancingSpec(rule="ntk", direction="pcgrad")
+    assert balancing_words(balancing, "fixed") == "fixed weights, PCGrad", "the rule is the one that it has now"
+
+
+def test_many_terms_share_one_box_and_recovery_is_always_free(qtbot: QtBot) -> None:
+    lane = samples.lanes(1)[0]
+    lane.experiment.terms = ("residual", "boundary", "data", "interface flux", "recovery")
+    panel = make(WeightsPanel, qtbot, 1)
+    panel.begin([lane])
+    boxes = panel.controls[0].weights
+    assert list(boxes) == ["boundary", "data", "interface flux", "recovery"]
+    QApplication.processEvents()
+    assert [term for term, box in boxes.items() if box.isVisible()] == ["boundary"]
+    (terms,) = [box for box in panel.findChildren(QComboBox) if box.accessibleName() == "Loss term"]
+    terms.setCurrentText("recovery")
+    assert [term for term, box in boxes.items() if box.isVisible()] == ["recovery"]
+    panel.receive(0, Update(status=samples.status(rule="relobralo")))
+    draw(panel)
+    assert panel.controls[0].rule.currentData() == "relobralo"
+    assert [term for term, box in boxes.items() if box.isEnabled()] == ["recovery"], "no rule touches it"

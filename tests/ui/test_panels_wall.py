@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from core.frames import FieldsFrame
+from core.frames import FieldsFrame, GradientsFrame
 from studio.messages import RunState, Update
 from tests.ui import samples
 from tests.ui.test_panels import draw, feed, make, picture
@@ -125,6 +125,74 @@ def test_any_number_of_layers_has_its_cells(layers: int, qtbot: QtBot) -> None:
     for i, a in enumerate(boxes):
         assert a.width() > 20 and a.height() > 12
         assert not any(a.intersects(b) for b in boxes[i + 1 :])
+
+
+def many_layers(names: tuple[str, ...], terms: tuple[str, ...] = samples.TERMS) -> GradientsFrame:
+    """A frame with these layers and terms."""
+    frame = samples.gradients_frame(0)
+    layers, rows = [i % 4 for i in range(len(names))], [i % 2 for i in range(len(terms))]
+    tables = ("counts", "weighted_counts", "max_abs", "mean_abs", "norm", "zero_share", "quantiles")
+    return replace(frame, layers=names, terms=terms, weights=frame.weights[rows],
+                   **{name: getattr(frame, name)[rows][:, layers] for name in tables})
+
+
+def test_of_many_sub_domains_one_layer_of_all_or_all_of_one_is_shown(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot, 1)
+    names = tuple(f"{part}: {layer}" for part in range(1, 13) for layer in ("hidden 1", "hidden 2", "output"))
+    panel.receive(0, Update(status=samples.status(), frames={"gradients": many_layers(names)}))
+    draw(panel)
+    box = panel.layer_box
+    offered = [box.itemText(i) for i in range(4)]
+    assert offered == ["output of all", "hidden 1 of all", "hidden 2 of all", "sub-domain 1"]
+    assert box.isVisible() and box.count() == 15
+    assert [cell.layer for cell in panel.wall.halves[0].cells] == [f"{part}: output" for part in range(1, 13)]
+    assert min(cell.height() for cell in panel.wall.boxes[0]) >= 40
+    box.setCurrentText("sub-domain 7")
+    box.activated.emit(box.currentIndex())
+    assert [cell.layer for cell in panel.wall.halves[0].cells] == ["7: hidden 1", "7: hidden 2", "7: output"]
+    panel.begin(samples.lanes(1))
+    feed(panel)
+    assert not box.isVisible() and len(panel.wall.halves[0].cells) == 4
+
+
+def test_many_terms_are_outlines_in_their_colors_and_can_be_left_out(qtbot: QtBot) -> None:
+    terms = ("residual", "boundary", "initial", "data", "interface flux", "interface average", "recovery", "late")
+    lane = samples.lanes(1)[0]
+    lane.experiment.terms = terms[:7]
+    panel = make(GradientWallPanel, qtbot, 1)
+    panel.begin([lane])
+    panel.receive(0, Update(status=samples.status(), frames={"gradients": many_layers(samples.LAYERS, terms)}))
+    draw(panel)
+    assert panel.wall.terms == (*terms[:6], "late"), "recovery pulls at no weight matrix"
+    assert panel.wall.colors == (0, 1, 2, 3, 4, 5, 7), "a term keeps its color"
+    filled = int(QColor(LIGHT.tint(1)).rgb() & 0xFFFFFF)
+    assert (picture(panel) == filled).sum() < 200, "areas of seven terms would hide each other"
+    assert panel.finding().count("gradients:") == 3 and "recovery" not in panel.finding()
+    for action in panel.terms_button.menu().actions()[2:]:
+        action.trigger()
+    assert panel.terms_button.isVisible() and panel.wall.terms == ("residual", "boundary")
+    assert (picture(panel) == filled).sum() > 200
+    assert len(panel.wall.halves[0].cells[0].density) == 2
+
+
+def test_a_legend_of_many_terms_has_several_rows(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot, 1, size=(420, 500))
+    panel.wall.set_terms([f"a loss term number {k}" for k in range(8)], list(range(8)))
+    assert len({place.y() for place in panel.wall.places}) > 2
+    assert all(place.x() < panel.wall.width() - 100 for place in panel.wall.places)
+    assert panel.wall.top > max(place.y() for place in panel.wall.places)
+
+
+def test_a_term_that_does_not_reach_a_layer_is_not_called_narrow(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot, 1)
+    frame = samples.gradients_frame(0)
+    mean = np.array(frame.mean_abs)
+    mean[1, :2] = 0.0
+    ratios = panel.ratios(replace(frame, mean_abs=mean))["boundary"]
+    assert np.isnan(ratios[:2]).all() and np.isfinite(ratios[2:]).all()
+    panel.receive(0, Update(status=samples.status(), frames={"gradients": replace(frame, mean_abs=mean)}))
+    draw(panel)
+    assert [np.isnan(cell.ratio) for cell in panel.wall.halves[0].cells] == [True, True, False, False]
 
 
 # -- fields ----------------------------------------------------------------------------------------

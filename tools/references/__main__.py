@@ -15,6 +15,7 @@ SCRIPTS = {
     "evolution": "15 s; allen-cahn, kdv, kuramoto-sivashinsky",
     "orbits": "1 s; lorenz, lotka-volterra",
     "poisson_inverse": "3 s; ten files",
+    "poisson_family": "3 s; four files",
     "circles": "at once",
     "signals": "at once; image-rings, tone",
 }

@@ -141,6 +141,7 @@ class BlockEditor(QPlainTextEdit):
         lines = 0
         block = self.document().begin()
         while block.isValid():
+            self.document().documentLayout().blockBoundingRect(block)  # breaks the lines anew where the width is new
             layout = block.layout()
             lines += max(1, layout.lineCount() if layout is not None else 1)
             block = block.next()

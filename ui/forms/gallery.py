@@ -13,7 +13,7 @@ from studio.gallery import Entry
 _KEY = Qt.ItemDataRole.UserRole
 _TITLE = Qt.ItemDataRole.UserRole + 1
 ENTRY = Qt.ItemDataRole.UserRole + 2
-ROWS = 8  # more than this many scroll
+ROWS = 6  # more than this many scroll
 OPENED = "Opened"  # the chapter of files
 
 

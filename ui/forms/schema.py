@@ -25,7 +25,7 @@ MORE = ("Data, unknowns, constraints", ("observations", "unknowns", "truth", "av
 TITLES = {
     "residuals": "Equations", "decomposition": "Sub-domains", "splits": "Cuts", "initial": "Start of weights",
     "raf": "RAF activation", "raf_basis": "RAF basis", "raf_blocks": "RAF blocks", "raf_start": "RAF start",
-    "raf_width": "RAF width",
+    "raf_width": "RAF width", "hard": "Hard constraints", "exact": "Exact solution", "every": "Drawn anew every",
 }
 
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from core.latex import MAX_NESTING, nesting
 from studio.messages import Update
 from ui.panels.panel import Lane, Panel
+from ui.plots.ticks import number
 from ui.theme import LIGHT, Theme, font
 
 SIZE = 17.0  # of the formulas' letters, in pixels
@@ -137,6 +138,10 @@ class EquationPanel(Panel):
                 blocks.append(Block(experiment.title, font(11, bold=True)))
             for label, latex in experiment.problem.build().latex():
                 blocks.append(Block(label, font(8.5), muted=True, latex=latex, done=False, before=7))
+            for name, start in experiment.problem.unknowns.items():
+                truth = experiment.problem.truth.get(name)
+                blocks.append(Block(f"To be found: {name}, from {number(start)} on"
+                                    + (f"; it is {number(truth)}" if truth is not None else ""), font(9.5), before=7))
             if experiment.look:
                 blocks.append(Block(experiment.look, font(9.5), before=8))
             if experiment.source:

@@ -18,7 +18,7 @@ from ui.theme import font
 
 BAR = 9.0  # width of a color bar
 GAP = 12.0  # between two rows of maps
-WORTH = 1.25  # times larger: from here on a second row of maps is worth it
+WORTH = 1.15  # times larger: from here on a second row of maps is worth it
 APART = 44.0  # pixels at most between a color bar's numbers and the next map
 
 
@@ -123,7 +123,8 @@ class FieldGrid(Canvas):
 
     def _right(self) -> float:
         """Room for the color bar and its numbers."""
-        return BAR + 9 + self.text_width("\u22128.8e\u22128")
+        ends = [number(end, 3) for column in self.columns for levels in column.levels for end in levels]
+        return BAR + 11 + max(self.text_width(text) for text in (*ends, "\u22120.075"))
 
     def _ends(self, row: Row, axis: int) -> tuple[float, float]:
         """From edge to edge of the pixels, whose centers are the grid's points."""

@@ -135,7 +135,10 @@ class Profiles(Canvas):
 
     def _ticks(self, box: Box, height: float) -> tuple[Ticks, list[float]]:
         count = max(2.0, height / 26)
-        return log_ticks(box.low, box.high, count) if box.logarithmic else (linear_ticks(box.low, box.high, count), [])
+        if box.logarithmic:
+            return log_ticks(box.low, box.high, count)
+        ticks = linear_ticks(box.low, box.high, count)
+        return (ticks if len(ticks) > 1 else linear_ticks(box.low, box.high, 2 * count)), []
 
     @staticmethod
     def _x(profile: Profile, place: QRectF, value: T) -> T:

@@ -109,7 +109,7 @@ def _check(arguments: argparse.Namespace) -> int:
     problem = experiment.problem
     print(
         f"'{experiment.name}' is a valid experiment: {problem.name}, field {', '.join(problem.fields)}, "
-        f"loss terms {', '.join(problem.build().terms)}."
+        f"loss terms {', '.join(experiment.terms)}."
     )
     for line in check_exact(experiment):
         print(line)

@@ -31,6 +31,7 @@ GRIDS: dict[str, Shape] = {
 FAMILY = [*(f"u{k}" for k in range(1, 17)), "alpha", "c0", "c1", "c2"]  # what they mean: test_references_family
 SCATTERED = {
     "circles": (1000, ["x", "y", "label"]),
+    "oblique": (300, ["x", "y", "u"]),
     **{f"poisson-family-{noise}{part}": (rows, FAMILY)
        for noise in ("", "noise-") for part, rows in (("train", 500), ("test", 50))},
 }

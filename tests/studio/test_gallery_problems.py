@@ -66,7 +66,8 @@ def test_an_eigenfunction_satisfies_its_equation_without_the_normalisation(name:
     dimensions = len(problem.domain) if problem.readings else 1
     plain = experiment.with_changes({
         "problem.residuals": [equation.model_dump() | {"equation": equation.equation.removesuffix("/sqrt(norm)")}],
-        "problem.averages": {}, "problem.readings": {}, "problem.truth": {unknown: lam / dimensions}, "compare": []})
+        "problem.averages": {}, "problem.readings": {}, "problem.truth": {unknown: lam / dimensions},
+        "balancing.weights": {}, "compare": []})
     assert contradictions(plain, points=50) == []
 
 

@@ -210,6 +210,9 @@ def test_an_observation_is_a_row_whose_rare_columns_wait(form: ExperimentForm) -
     card = table.cards[0]
     assert card.raw()["name"] == "observation 1" and card.raw()["term"] == "data"
     form.check()
+    assert "no file" in form.field("problem.observations.0.file").problem
+    form.field("problem.observations.0.file").set_raw("points.npz")
+    form.check()
     assert form.field("problem.observations.0.equation").problem
     noise = form.field("problem.observations.0.noise")
     assert noise.isHidden()

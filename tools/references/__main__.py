@@ -17,6 +17,7 @@ SCRIPTS = {
     "poisson_inverse": "3 s; ten files",
     "poisson_family": "3 s; four files",
     "circles": "at once",
+    "oblique": "at once",
     "signals": "at once; image-rings, tone",
 }
 

@@ -165,6 +165,7 @@ class GradientWallPanel(Panel):
         self._x_scale.clear()
         self._y_scale.clear()
         self.wall.quantity = self._quantity()
+        self.wall.against = next((term for term in terms if term in self._residual), "")
         self.wall.begin([self._headline(lane) for lane in lanes])
         self._offer_terms()
         self._say()

@@ -50,6 +50,7 @@ class Wall(Canvas):
         self.halves: list[Half] = []
         self.terms: tuple[str, ...] = ()
         self.colors: tuple[int, ...] = ()  # the place of each term in the palette
+        self.against = ""  # the term that the others' widths are compared with
         self.quantity: tuple[str, ...] = ("gradient",)  # the longest that fits is written
         self.threshold, self.limit = 1e-3, 10.0
         self.low, self.high = -3.0, 3.0
@@ -215,7 +216,7 @@ class Wall(Canvas):
             width = self.text_width(term) + 2
             self.write(painter, QRectF(x + 19, place.y(), width, line), term, Align.AlignVCenter, self.theme.text)
             end = x + width + 36
-        note = f"number: how many times narrower than the {self.terms[0]}'s" if len(self.terms) > 1 else ""
+        note = f"number: how many times narrower than the {self.against}'s" if self.against and self.terms[1:] else ""
         if note and end + self.text_width(note) < self.width() - 12:
             self.write(
                 painter,

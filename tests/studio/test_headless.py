@@ -56,7 +56,7 @@ def test_json_is_the_last_line_and_strict(poisson: Path, tmp_path: Path, capsys:
     assert json.loads(line, parse_constant=pytest.fail) == {
         "experiment": "poisson", "label": "plain", "state": "finished", "engine": "eager", "seed": 0, "steps": 100,
         "seconds": 0.8, "steps_per_second": 125.0, "losses": {"residual": None, "boundary": 0.5},
-        "relative_l2": {"u": None}, "run_file": str(out / "fake.pinnrun"), "message": "",
+        "relative_l2": {"u": None}, "readings": {}, "run_file": str(out / "fake.pinnrun"), "message": "",
     }
     assert session.experiment is not None and session.experiment.training.engine == "eager"
 

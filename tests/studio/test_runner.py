@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.frames import FieldsFrame, GradientsFrame
-from studio import remote, runner
+from studio import engines, remote, runner
 from studio.compiling import CompileError
 from studio.experiment import Experiment
 from studio.mailbox import MOST_SCALARS, Mailbox
@@ -112,8 +112,8 @@ def slow_compilation(monkeypatch: pytest.MonkeyPatch, desk: Desk, *commands: str
         def cancel(self) -> None:
             done.append("cancelled")
 
-    monkeypatch.setattr(runner, "ready", lambda experiment: False)
-    monkeypatch.setattr(runner, "Compilation", Slow)
+    monkeypatch.setattr(engines, "ready", lambda experiment: False)
+    monkeypatch.setattr(engines, "Compilation", Slow)
     return done
 
 
@@ -138,13 +138,13 @@ def test_a_failed_compilation_stays_eager_and_says_so(monkeypatch: pytest.Monkey
     def fails(experiment: Experiment) -> None:
         raise CompileError("the step could not be compiled: no room")
 
-    monkeypatch.setattr(runner, "Compilation", fails)
-    monkeypatch.setattr(runner, "ready", lambda experiment: False)
+    monkeypatch.setattr(engines, "Compilation", fails)
+    monkeypatch.setattr(engines, "ready", lambda experiment: False)
     desk = Desk(small(training__engine="auto", training__steps=100_000_000))
     desk.runner._prepare()
-    desk.runner._pace.rate = 1.0
-    desk.runner._poll_compiler()
-    desk.runner._poll_compiler()
+    assert desk.runner._engines is not None
+    for _ in range(2):
+        desk.runner._engines.poll(desk.runner.trainer, seconds_left=1000.0)
     update = desk.mailbox.take()
     assert update.status.message == "the step could not be compiled: no room; the step stays eager"
     assert [json.loads(e.value) for e in update.events if e.kind == "engine"] == ["eager"], "said once"

@@ -196,6 +196,8 @@ def check_decomposition(p: Problem) -> None:
     for position, name in enumerate(d.local):
         if name not in p.unknowns:
             raise ProblemError(f"'{name}' is no unknown", f"decomposition.local.{position}")
+        if name in d.local[:position]:
+            raise ProblemError(f"'{name}' is named twice", f"decomposition.local.{position}")
     if d.starts and not d.local:
         raise ProblemError("these start values belong to local unknowns, of which there are none",
                            "decomposition.starts")

@@ -329,7 +329,7 @@ class GradientWallPanel(Panel):
                 if not found.startswith("<b>")
                 else f"<b>{found[3].upper()}{found[4:]}"
             )
-        lines = [f"<div style='color:{self.theme.muted}; font-size:9pt'>{look}</div>"] if look else []
+        lines = [f"<div style='color:{self.theme.muted}; font-size:9pt'>{html.escape(look)}</div>"] if look else []
         lines += [f"<div style='font-size:12pt; margin-top:4px'>{found}.</div>"] if found else []
         self.sentence.setText("".join(lines))
         self.sentence.setVisible(bool(lines))

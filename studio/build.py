@@ -16,7 +16,7 @@ from core.optimizers import Adam, Decay, GradientDescent, Optimizer
 from core.places import Data
 from core.pointwise import PointWeights
 from core.problem import Observation, Problem, ProblemError
-from core.reference import read_points
+from core.reference import read_points, read_reference, read_scattered
 from core.sampling import Sampling
 from core.trainer import Trainer
 from studio.compiling import compiled_engine
@@ -97,6 +97,16 @@ def observed(problem: Problem, observation: Observation, path: str) -> Data:
             column = column + size * torch.randn(len(column), generator=generator, dtype=torch.float64)
         chosen[key] = column[rows]
     return Data(torch.from_numpy(points)[rows], chosen)
+
+
+def check_files(experiment: Experiment) -> None:
+    """Read the reference and the observations' files. Raises ProblemError where one of them cannot be used."""
+    problem = experiment.build_problem()
+    for number, observation in enumerate(problem.observations):
+        observed(problem, observation, f"observations.{number}")
+    path = REFERENCES / problem.reference
+    if problem.reference and read_scattered(path, problem) is None:
+        read_reference(path, problem)
 
 
 def build_fields(experiment: Experiment, trainer: Trainer) -> FieldsDiagnostic:

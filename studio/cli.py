@@ -104,8 +104,10 @@ def _gallery(name: str | None) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     experiment = with_settings(_find(arguments.experiment), arguments.set)
-    from studio.exact_check import check_exact  # imports torch, which a wrong experiment need not wait for
+    from studio.build import check_files  # these import torch, which a wrong experiment need not wait for
+    from studio.exact_check import check_exact
 
+    check_files(experiment)
     problem = experiment.problem
     print(
         f"'{experiment.name}' is a valid experiment: {problem.name}, field {', '.join(problem.fields)}, "

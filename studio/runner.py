@@ -194,7 +194,7 @@ class Runner:
         trainer, d = self.trainer, self.experiment.diagnostics
         self._losses = dict(zip(trainer.terms, losses, strict=True))
         errors: dict[str, float] = {}
-        if step % d.error_every == 0 or step == self.experiment.training.steps or self._single:
+        if step % d.error_every == 0 or step in (1, self.experiment.training.steps) or self._single:
             errors = self._relative_l2 = self.fields.relative_l2(trainer)
             self._readings |= self.fields.readings(trainer)
         self._readings |= trainer.readings()

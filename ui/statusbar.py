@@ -153,7 +153,9 @@ class RunBar(QWidget):
         if len(status.relative_l2) == 1:
             parts.append(f"L2 {error_text(next(iter(status.relative_l2.values())))}")
         elif status.relative_l2:
-            worst = max(status.relative_l2, key=lambda name: status.relative_l2[name])
+            # an error of the interior stands beside that of the whole domain, not in its place
+            whole = [name for name in status.relative_l2 if not name.endswith("(interior)")] or [*status.relative_l2]
+            worst = max(whole, key=lambda name: status.relative_l2[name])
             parts.append(f"L2 of {worst}: {error_text(status.relative_l2[worst])}")
         return "   ".join(parts)
 

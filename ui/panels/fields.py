@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QSignalBlocker
+from PySide6.QtCore import QSignalBlocker, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QToolButton, QVBoxLayout, QWidget
 
@@ -71,7 +71,9 @@ class FieldsPanel(Panel):
         box = QComboBox(self.header)
         box.setToolTip(tip)
         box.setAccessibleName(tip)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setIconSize(QSize(1, 1))  # there is none; room for one would make the head taller
+        box.setMinimumContentsLength(9)  # a long name must not widen the window beyond a small screen
         box.activated.connect(self._scales_changed)
         box.hide()
         self.tools.addWidget(box)
@@ -165,7 +167,7 @@ class FieldsPanel(Panel):
         """The first choice says so where there is no room for what it promises."""
         if len(self.lanes) > 1 and self.lane_box.currentIndex() == 0:
             names = [lane.label or str(lane.index + 1) for lane in self.lanes]
-            text = " and ".join(names) if len(shown) > 1 else f"{names[0]} (little room)"
+            text = " and ".join(names) if len(shown) > 1 else f"{names[0]} (of several)"
             with QSignalBlocker(self.lane_box):
                 self.lane_box.setItemText(0, text)
 
@@ -257,7 +259,8 @@ class FieldsPanel(Panel):
         name, theme = self.field_box.currentText(), self.theme
         columns = [Column(f"prediction {name}".strip(), theme.sequential)]
         if self._is_known(name):
-            columns += [Column(f"exact {name}", theme.sequential), Column("absolute error", theme.error)]
+            columns += [Column(f"{self._known_word(name)} {name}", theme.sequential),
+                        Column("absolute error", theme.error)]
         if self.residual_box.count():
             equation = self.residual_box.currentText() if self.residual_box.count() > 1 else ""
             columns.append(Column(f"residual {equation}".strip(), theme.diverging))
@@ -304,6 +307,11 @@ class FieldsPanel(Panel):
         self.profiles.restyle(theme)
         if self.flat:
             self.draw()
+
+    def _known_word(self, name: str) -> str:
+        """A formula is exact, a file of numbers is a reference."""
+        problems = [lane.experiment.problem for lane in self.lanes]
+        return "exact" if not problems or any(name in p.exact or not p.reference for p in problems) else "reference"
 
     def table(self) -> tuple[list[str], list[list[float | str]]]:
         """One row for each lane and grid point: the inputs, then everything that is known of every field."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
@@ -89,7 +89,9 @@ class ReadingsPanel(Panel):
         box = QComboBox(self.header)
         box.setToolTip(tip)
         box.setAccessibleName(tip)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setIconSize(QSize(1, 1))  # there is none; room for one would make the head taller
+        box.setMinimumContentsLength(7)  # a long name must not widen the window beyond a small screen
         box.hide()
         self.tools.addWidget(box)
         return box
@@ -261,7 +263,7 @@ class ReadingsPanel(Panel):
         if self.kind_box.count():
             whole = len(shown) == len(filled) or self.kind_box.currentIndex() > 0
             with QSignalBlocker(self.kind_box):
-                self.kind_box.setItemText(0, "everything" if whole else f"{', '.join(shown)} (little room)")
+                self.kind_box.setItemText(0, "everything" if whole else f"{', '.join(shown)} (of several)")
         self.kind_box.setVisible(len(filled) > 1)
         self.part_box.setVisible(bool(self._parts) and SLOPES in shown)
         for kind, view in self.views.items():

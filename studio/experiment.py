@@ -174,6 +174,8 @@ class Experiment(Model):
 
 def _at_fault(network: NetworkSpec) -> str:
     """The switch that asks for what the architecture cannot have."""
+    if network.raf == "assigned" and network.raf_blocks:
+        return "raf_blocks"
     if network.raf != "none":
         return "raf"
     return "recovery" if network.recovery != "none" else "kind"

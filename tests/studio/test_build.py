@@ -14,9 +14,10 @@ from core.optimizers import Adam, Decay, GradientDescent
 from core.pointwise import PointWeights
 from core.problem import ProblemError
 from studio import build
-from studio.build import build_fields, build_objective, build_trainer
+from studio.build import build_fields, build_objective, build_trainer, check_files
 from studio.exact_check import check_exact
 from studio.experiment import Experiment, ExperimentError, load_experiment
+from studio.gallery import load
 from tests.core.samples import experiment, grid_file, residual
 
 
@@ -231,3 +232,13 @@ def test_sub_domains_of_which_one_observes_nothing(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=[0.1, 0.5], y=[0.1, 0.1], u=[1.0, 2.0])
     used(experiment(observing(file=str(tmp_path / "d.npz")), decomposition={**SUB, "interface_points": 1},
                     diagnostics__grid=4))
+
+
+def test_files_are_checked_before_anything_is_trained(tmp_path: Path) -> None:
+    """What a run would refuse, `main.py check` refuses with the same sentence."""
+    axis = np.linspace(-1, 1, 5)
+    np.savez(tmp_path / "bad.npz", x=axis, y=axis, u=np.full((5, 4), 1.0))
+    e = load("helmholtz-m1").with_changes({"problem.exact": {}, "problem.conditions": [],
+                                           "problem.reference": str(tmp_path / "bad.npz")})
+    with pytest.raises(ProblemError, match=r"'u' has shape \(5, 4\), the axes x, y ask for \(5, 5\)"):
+        check_files(e)

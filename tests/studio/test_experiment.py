@@ -53,6 +53,8 @@ def test_the_default_compares_fixed_with_annealed_weights() -> None:
 
 @pytest.mark.parametrize(("change", "path", "sentence"), [
     ({"network.hidden": [0]}, "network.hidden", "width 0"),
+    ({"network.raf": "assigned", "network.raf_blocks": [1, 2]}, "network.raf_blocks", "do not share the 50 neurons"),
+    ({"network.recovery": "paper"}, "network.recovery", "this network has none"),
     ({"network.hidden": []}, "network.hidden", "there is nothing here; at least 1 is needed"),
     ({"network.hidden": "fifty"}, "network.hidden", "'fifty' is not a list"),
     ({"network": 3}, "network", "3 is not a table"),

@@ -32,6 +32,12 @@ class Interface:
     at: float
 
 
+def whole(problem: Problem) -> Box:
+    """The domain as one box, whether it is cut or not."""
+    low, high = zip(*problem.domain.values(), strict=True)
+    return Box(tuple(low), tuple(high))
+
+
 def boxes(problem: Problem) -> tuple[Box, ...]:
     """The sub-domains, the first input running fastest; the whole domain where nothing is cut."""
     cuts = problem.decomposition.splits if problem.decomposition else {}

@@ -231,9 +231,18 @@ class ResidualNet(MLP):
         return linear(restrict(skip, outputs), *maps[-1])
 
 
-def initial_parameters(network: Network, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+class Parametrized(Protocol):
+    """A network, or an objective with all its networks and unknowns."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """In the order of the flat vector."""
+        ...
+
+
+def initial_parameters(owner: Parametrized, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     """Start values [P]. Drawn in float64 whatever the precision, so that float32 and float64 start alike."""
-    return torch.cat([p.initial(generator).reshape(-1) for p in network.parameters]).to(dtype)
+    return torch.cat([p.initial(generator).reshape(-1) for p in owner.parameters]).to(dtype)
 
 
 def restrict(jet: Jet, wanted: DerivativeSet) -> Jet:

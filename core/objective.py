@@ -14,7 +14,7 @@ from core.equation import NOTHING, Equations, prepare, simplified
 from core.expression import Program
 from core.jetmath import constrained
 from core.jets import DerivativeSet, Jet
-from core.networks import Network
+from core.networks import Network, initial_parameters
 from core.parameters import Parameter
 from core.passes import Block, Pass, Region, alone, merged, rows_of
 from core.places import Data, Places
@@ -69,8 +69,8 @@ class Objective:
         return sum(p.size for p in self.parameters)
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Start values [P]. Drawn in float64 whatever the precision, so that float32 and float64 start alike."""
-        return torch.cat([p.initial(generator).reshape(-1) for p in self.parameters]).to(self.dtype)
+        """Start values [P] of the networks and the unknowns."""
+        return initial_parameters(self, generator, self.dtype)
 
     def losses(self, theta: Tensor, draws: Tensor) -> list[Tensor]:
         """Raw loss terms, T scalars, before any weight. theta [P], draws [N, c] in [0, 1]."""

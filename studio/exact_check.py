@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from core.decomposition import Box
+from core.decomposition import whole
 from core.diagnostics.fields import evaluate_exact
+from core.diagnostics.points import spread_points
 from core.equation import FUNCTIONS, simplified
 from core.expression import Binary, Derivative, Name, Negate, Node, evaluate, names
 from core.places import Places
@@ -63,11 +64,7 @@ def _verdicts(problem: Problem, points: int) -> list[tuple[bool, str]]:
 
 def _scale(problem: Problem, points: int) -> float:
     """The largest value of a solution inside the domain."""
-    places = Places(problem, torch.float64)
-    places.add(_whole(problem), (), points)
-    places.close()
-    x = places.physical(torch.rand(points, places.columns, generator=torch.Generator().manual_seed(1),
-                                   dtype=torch.float64))
+    x = spread_points(problem, points)
     sizes = [evaluate_exact(problem.solution[name], problem, x).abs().nan_to_num(0.0, 0.0).max()
              for name in problem.fields]
     return float(max(sizes))
@@ -90,7 +87,7 @@ def _discrepancy(problem: Problem, statement: Statement, points: int,
     worst, largest = 0.0, 0.0
     for face in statement.faces or (None,):
         places = Places(problem, torch.float64)
-        places.add(_whole(problem), (face,) if face is not None else (), points)
+        places.add(whole(problem), (face,) if face is not None else (), points)
         places.close()
         draws = torch.rand(points, places.columns, generator=generator, dtype=torch.float64)
         x = places.physical(draws).requires_grad_()
@@ -120,11 +117,6 @@ def _discrepancy(problem: Problem, statement: Statement, points: int,
         worst = max(worst, found)
         largest = max(largest, *(size(term) for term in _summands(expression)))
     return worst, largest
-
-
-def _whole(problem: Problem) -> Box:
-    low, high = zip(*problem.domain.values(), strict=True)
-    return Box(tuple(low), tuple(high))
 
 
 def _summands(node: Node) -> list[Node]:

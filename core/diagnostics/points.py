@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.decomposition import boxes
+from core.decomposition import whole
 from core.frames import Array
 from core.places import Places
 from core.problem import Problem
@@ -18,7 +18,7 @@ SEED = 20_210_111
 def spread_points(problem: Problem, count: int = SPREAD) -> Tensor:
     """Uniform points [count, d] over the whole domain, float64, the same ones for every run."""
     places = Places(problem, torch.float64)
-    places.add(boxes(problem)[0], (), count)
+    places.add(whole(problem), (), count)
     places.close()
     generator = torch.Generator().manual_seed(SEED)
     return places.physical(torch.rand(count, places.columns, generator=generator, dtype=torch.float64))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +44,7 @@ from tests.studio.table_samples import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    small_gallery(monkeypatch, tmp_path_factory.mktemp("tables"))
-    yield
-    forget()
+pytestmark = pytest.mark.usefixtures("small_tables")
 
 
 # ------------------------------------------------------------------ what is run

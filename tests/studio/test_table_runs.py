@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,11 +40,7 @@ from tests.studio.table_samples import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    small_gallery(monkeypatch, tmp_path_factory.mktemp("tables"))
-    yield
-    forget()
+pytestmark = pytest.mark.usefixtures("small_tables")
 
 
 # ------------------------------------------------------------------ digests

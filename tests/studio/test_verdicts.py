@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,14 @@ from studio.verdicts import markdown, measure, rules, verdict
 from tests.studio.table_samples import (
     cell,
     data,
-    forget,
     plan_for,
     record,
-    small_gallery,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    small_gallery(monkeypatch, tmp_path_factory.mktemp("tables"))
-    yield
-    forget()
+pytestmark = pytest.mark.usefixtures("small_tables")
 
 
 # ------------------------------------------------------------------ verdicts and words

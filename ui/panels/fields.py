@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QSignalBlocker, QSize
+from PySide6.QtCore import QSignalBlocker
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QToolButton, QVBoxLayout, QWidget
 
@@ -53,10 +53,12 @@ class FieldsPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.grid)
         layout.addWidget(self.profiles)
-        self.field_box = self._chooser("The field that is shown.")
+        self.field_box = self.chooser("The field that is shown.", letters=9)
         self.field_box.activated.connect(self._field_chosen)
-        self.residual_box = self._chooser("The equation whose residual is shown.")
-        self.lane_box = self._chooser("The runs that are shown.")
+        self.residual_box = self.chooser("The equation whose residual is shown.", letters=9)
+        self.lane_box = self.chooser("The runs that are shown.", letters=9)
+        for box in (self.field_box, self.residual_box, self.lane_box):
+            box.activated.connect(self._scales_changed)
         self.same = QToolButton(self.header)
         self.same.setText("same scale")
         self.same.setCheckable(True)
@@ -66,18 +68,6 @@ class FieldsPanel(Panel):
         )
         self.same.toggled.connect(self._scales_changed)
         self.tools.addWidget(self.same)
-
-    def _chooser(self, tip: str) -> QComboBox:
-        box = QComboBox(self.header)
-        box.setToolTip(tip)
-        box.setAccessibleName(tip)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setIconSize(QSize(1, 1))  # there is none; room for one would make the head taller
-        box.setMinimumContentsLength(9)  # a long name must not widen the window beyond a small screen
-        box.activated.connect(self._scales_changed)
-        box.hide()
-        self.tools.addWidget(box)
-        return box
 
     # -- data --------------------------------------------------------------------------------------
 

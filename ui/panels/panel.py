@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
+    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -53,6 +54,13 @@ def steps_of(lanes: Sequence[Lane]) -> float:
     return float(max((lane.experiment.training.steps for lane in lanes), default=0))
 
 
+def narrow(box: QComboBox, letters: int) -> None:
+    """Let a long name in a header's box not widen the window beyond a small screen."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setIconSize(QSize(1, 1))  # there is none; room for one would make the head taller
+    box.setMinimumContentsLength(letters)
+
+
 class Panel(QWidget):
     """One kind of picture of a run.
 
@@ -93,6 +101,16 @@ class Panel(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.figure, 1)
+
+    def chooser(self, tip: str, *, letters: int) -> QComboBox:
+        """A hidden box in the header for what the panel shows, as wide as that many letters at least."""
+        box = QComboBox(self.header)
+        box.setToolTip(tip)
+        box.setAccessibleName(tip)
+        narrow(box, letters)
+        box.hide()
+        self.tools.addWidget(box)
+        return box
 
     def wanted(self, lanes: Sequence[Lane]) -> bool:
         """Whether these lanes have what only this panel shows, so that it comes to the front of its tabs."""

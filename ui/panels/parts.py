@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSignalBlocker, QSize
+from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QComboBox, QWidget
+
+from ui.panels.panel import narrow
 
 _PART = re.compile(r"(\d+): (.+)\Z")
 
@@ -23,9 +25,7 @@ class LayerBox(QComboBox):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._layers: tuple[str, ...] = ()
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setIconSize(QSize(1, 1))  # there is none; room for one would make the head taller
-        self.setMinimumContentsLength(9)
+        narrow(self, 9)
         self.setToolTip("The layers that are shown: one of every sub-domain, or all of one sub-domain.")
         self.setAccessibleName("The layers that are shown")
         self.hide()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt
+from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from studio.messages import Update
 from ui.panels.panel import Lane, Panel, steps_of
@@ -79,22 +79,11 @@ class ReadingsPanel(Panel):
             view.plot.zoomed.connect(lambda kind=kind: self._zoomed(kind))
             column.addWidget(view, 1)
         column.addWidget(self.empty, 1)
-        self.part_box = self._chooser("The sub-domain whose slopes are shown, or the mean of each.")
+        self.part_box = self.chooser("The sub-domain whose slopes are shown, or the mean of each.", letters=7)
         self.part_box.activated.connect(self._part_chosen)
-        self.kind_box = self._chooser("The kind of numbers that is shown.")
+        self.kind_box = self.chooser("The kind of numbers that is shown.", letters=7)
         self.kind_box.activated.connect(self._kind_chosen)
         self._arrange()
-
-    def _chooser(self, tip: str) -> QComboBox:
-        box = QComboBox(self.header)
-        box.setToolTip(tip)
-        box.setAccessibleName(tip)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setIconSize(QSize(1, 1))  # there is none; room for one would make the head taller
-        box.setMinimumContentsLength(7)  # a long name must not widen the window beyond a small screen
-        box.hide()
-        self.tools.addWidget(box)
-        return box
 
     # -- what the experiment has -------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from core.frames import Frame, ScalarsFrame
-from studio.messages import Event, Status, Update
+from studio.messages import HISTORIES, Event, Status, Update
 
 #: Scalars kept where nobody takes them; beyond that every second old one goes. The run file has them all.
 MOST_SCALARS = 50_000
+MOST_PAST = 2_000  # the same for frames that are drawn over time
 
 
 class Mailbox:
@@ -21,6 +22,7 @@ class Mailbox:
         self._status = status
         self._scalars: list[ScalarsFrame] = []
         self._frames: dict[str, Frame] = {}
+        self._past: list[Frame] = []
         self._events: list[Event] = []
 
     @property
@@ -34,12 +36,14 @@ class Mailbox:
             self._status = replace(self._status, **changes)
 
     def put_frame(self, frame: Frame) -> None:
-        """Scalars are all kept, of other kinds the newest."""
+        """Scalars are all kept, and what is drawn over time; of other kinds the newest."""
         with self._lock:
             if isinstance(frame, ScalarsFrame):
                 self._add_scalars(frame)
             else:
                 self._frames[frame.kind] = frame
+                if frame.kind in HISTORIES:
+                    self._add_past(frame)
 
     def put_event(self, event: Event) -> None:
         """All are kept."""
@@ -52,6 +56,7 @@ class Mailbox:
             self._status = update.status
             self._add_scalars(*update.scalars)
             self._frames.update(update.frames)
+            self._add_past(*update.past)
             self._events.extend(update.events)
 
     def _add_scalars(self, *frames: ScalarsFrame) -> None:
@@ -59,10 +64,15 @@ class Mailbox:
         while len(self._scalars) > MOST_SCALARS:
             del self._scalars[: MOST_SCALARS // 2: 2]
 
+    def _add_past(self, *frames: Frame) -> None:
+        self._past.extend(frames)
+        while len(self._past) > MOST_PAST:
+            del self._past[: MOST_PAST // 2: 2]
+
     def take(self) -> Update:
         """Everything since the last take."""
         with self._lock:
             update = Update(status=self._status, scalars=tuple(self._scalars), frames=self._frames,
-                            events=tuple(self._events))
-            self._scalars, self._frames, self._events = [], {}, []
+                            past=tuple(self._past), events=tuple(self._events))
+            self._scalars, self._frames, self._past, self._events = [], {}, [], []
         return update

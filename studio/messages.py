@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.frames import Frame, ScalarsFrame
+from studio.findings import Finding
 
 
 class RunState(StrEnum):
@@ -20,6 +21,10 @@ class RunState(StrEnum):
     FINISHED = "finished"
     FAILED = "failed"
 
+
+#: The kinds of frames that panels draw over time; of all others only the newest is handed on.
+HISTORIES = frozenset({"gradients", "alignment", "slopes", "conditioning", "activations", "stiffness", "ntk",
+                       "step_check", "timing"})
 
 #: States from which a session does not move again.
 ENDED = frozenset({RunState.STOPPED, RunState.FINISHED, RunState.FAILED})
@@ -42,6 +47,9 @@ class Status:
     learning_rate: float = 0.0
     balancing: str = "fixed"
     engine: str = "eager"  # 'eager' or 'compiled'
+    findings: tuple[Finding, ...] = ()  # what the doctor finds now, the gravest first
+    changes: tuple[str, ...] = ()  # what was changed while it trains and can be undone, in words, oldest first
+    busy: str = ""  # what is being computed on demand; '' for nothing
     run_file: str = ""  # where the run is recorded, once it is
     message: str = ""  # one sentence for the status bar; '' where there is nothing to say
 
@@ -63,4 +71,5 @@ class Update:
     status: Status
     scalars: tuple[ScalarsFrame, ...] = ()  # every one since the last take, oldest first
     frames: Mapping[str, Frame] = field(default_factory=dict)  # the newest of each other kind that is new, by kind
+    past: tuple[Frame, ...] = ()  # every new frame of the kinds in HISTORIES, oldest first, the newest included
     events: tuple[Event, ...] = ()

@@ -14,7 +14,7 @@ from core.statements import AVERAGE, FLUX, ProblemError
 if TYPE_CHECKING:
     from core.problem import Problem
 
-RESERVED_TERMS = (RECOVERY, FLUX, AVERAGE)
+RESERVED_TERMS = (RECOVERY, FLUX, AVERAGE, "total", "all", "preconditioned")  # the last three name rows of frames
 THINNEST = 1e-9  # the smallest ratio of a range to its bounds
 MOST_PARTS = 256  # sub-domains
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")

@@ -132,7 +132,7 @@ class ConditioningFrame:
     high: Array  # [B] largest
     multiplier: float  # g^T G g / g^T g: the learning rate is effectively multiplied by this
     angle: float  # degrees between G g and g; 0 for what is no more than another learning rate
-    smallest: float  # smallest diagonal entry of G with the step size's term: below 0, gradient descent is unstable
+    smallest: float  # smallest eigenvalue of G across W, with the step size's term: below 0, descent may climb
     loss: float  # the whole loss J, recovery included
     bound: float  # that of the best constant network, plus S(0); NaN where it is not known
     held_since: int  # first step at which loss < bound, as Theorem 3.1 asks; -1: not yet
@@ -266,4 +266,4 @@ class TimingFrame:
 Frame = (ScalarsFrame | GradientsFrame | FieldsFrame | AlignmentFrame | SlopesFrame | ConditioningFrame
          | ActivationsFrame | StiffnessFrame | SpectrumFrame | LandscapeFrame | NtkFrame | StepCheckFrame
          | LivenessFrame | TimingFrame)
-FRAMES: tuple[type[Frame], ...] = Frame.__args__  # type: ignore[attr-defined]
+FRAMES: tuple[type[Frame], ...] = Frame.__args__

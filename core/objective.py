@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,6 +34,7 @@ class Objective:
     def __init__(self, problem: Problem, networks: Network | Sequence[Network], dtype: torch.dtype, *,
                  normalize: Normalize = "z-score", data: Mapping[str, Data] | None = None) -> None:
         self.problem, self.dtype = problem, dtype
+        self._normalize, self._data = normalize, dict(data or {})
         self.networks = tuple(networks) if isinstance(networks, Sequence) else (networks,)
         self.network = self.networks[0]
         parts = boxes(problem)
@@ -46,7 +49,7 @@ class Objective:
         self._sides: dict[tuple[int, int], Block] = {}  # (interface, 0 before or 1 after)
         self._interfaces = interfaces(parts)
         for number in range(len(parts)):
-            self._lay_out(parts, number, data or {})
+            self._lay_out(parts, number, self._data)
         self.places.close()
         self.passes = merged(self.blocks)
         self.points = self.places.rows
@@ -172,6 +175,26 @@ class Objective:
             return r.network.forward(own, z, r.scale.unsqueeze(1), n, carried, outputs)
         raw = r.network.forward(own, z, r.scale.unsqueeze(1), n, carried, carried)
         return constrained(raw, x, self.problem.fields, self.problem.inputs, self._hard)
+
+    def twin(self, dtype: torch.dtype, points: int = 0, networks: Sequence[Network] | None = None) -> Objective:
+        """The loss of the same problem and observations in a precision of its own; networks: others in their place.
+
+        points: about how many rows each loss term gets in place of its own number, divided among its equations and
+        the faces of its conditions, at least one each; of an observation some that are spread evenly over its rows,
+        since a file's first ones may lie in a corner. Not for sub-domains; 0 for the points as they are.
+        """
+        problem, data = self.problem, self._data
+        if points:
+            pieces = Counter(s.term for s in problem.statements for _ in s.faces or (None,))
+            share = {term: max(1, round(points / count)) for term, count in pieces.items()}
+            problem = replace(problem,
+                              residuals=tuple(replace(r, points=share[r.term]) for r in problem.residuals),
+                              conditions=tuple(replace(c, points=share[c.term]) for c in problem.conditions))
+            for o in problem.observations:
+                count = len(data[o.name].points)
+                rows = torch.linspace(0, count - 1, min(share[o.term], count), dtype=torch.float64).round().long()
+                data = data | {o.name: data[o.name].at(rows)}
+        return Objective(problem, networks or self.networks, dtype, normalize=self._normalize, data=data)
 
     # ------------------------------------------------------------------ the loss
 

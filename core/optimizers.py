@@ -32,12 +32,14 @@ class Adam:
 
     The learning rate is not here: it may be changed while training, and reaches the update through `hyper`.
     weight_decay: share of the parameters added to the gradient (L2, as the released code of Liang et al. has it).
+    clip: the gradient's norm is cut down to this where it is larger; 0 for never.
     """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    clip: float = 0.0
 
     def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float]:
         step_size = max(learning_rate / (1 - self.beta1 ** (iteration + 1)), SMALLEST_STEP)
@@ -46,6 +48,7 @@ class Adam:
     def update(self, theta: Tensor, m: Tensor, v: Tensor, gradient: Tensor,
                hyper: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """theta - step_size * m_hat / (sqrt(v_hat) + epsilon), written with the step size inside the denominator."""
+        gradient = clipped(gradient, self.clip)
         if self.weight_decay:
             gradient = gradient + self.weight_decay * theta
         m = torch.lerp(m, gradient, 1 - self.beta1)
@@ -58,16 +61,26 @@ class GradientDescent:
     """theta - learning_rate * gradient: the setting of the theory of adaptive slopes (Jagtap et al. 2020, eq. 3.1)."""
 
     weight_decay: float = 0.0
+    clip: float = 0.0
 
     def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float]:
         return learning_rate, 0.0
 
     def update(self, theta: Tensor, m: Tensor, v: Tensor, gradient: Tensor,
                hyper: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        gradient = clipped(gradient, self.clip)
         if self.weight_decay:
             gradient = gradient + self.weight_decay * theta
         # m and v are handed through as copies: a compiled step may not return its arguments
         return theta - hyper[0] * gradient, m.clone(), v.clone()
+
+
+def clipped(gradient: Tensor, norm: float) -> Tensor:
+    """The gradient [P], scaled down to this norm where it is longer; as it is where `norm` is 0."""
+    if norm <= 0:
+        return gradient
+    length = torch.linalg.vector_norm(gradient)
+    return gradient * torch.clamp(norm / (length + 1e-30), max=1.0)
 
 
 @dataclass(frozen=True)

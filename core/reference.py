@@ -20,8 +20,6 @@ def read_reference(path: Path, problem: Problem) -> tuple[tuple[Array, ...], dic
     Arrays may be of fields or quantities. Raises ProblemError with a sentence that names the file and the array.
     """
     data = read_arrays(path, "reference")
-    if len(problem.inputs) > 2:
-        raise ProblemError("a reference is read for one or two inputs", "reference")
     axes = _axes(path, data, problem, "reference")
     if axes is None:
         raise ProblemError(f"{path} holds single points; a reference needs values on a grid, an array over the axes "

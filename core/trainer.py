@@ -126,11 +126,24 @@ class Trainer:
         On the points of the last step; before the first one, on those that it is going to use.
         """
         draws = self.draws
-        if draws is None:
-            now = self.generator.get_state()
-            draws = self._draw()
-            self.generator.set_state(now)  # looking must not change the run
-        return self.engine.term_gradients(self.theta, draws)
+        return self.engine.term_gradients(self.theta, self.coming_draws() if draws is None else draws)
+
+    def coming_draws(self) -> Tensor:
+        """The draws [N, c] of the points that the next step is going to use."""
+        now = self.generator.get_state()
+        draws = self._draw()
+        self.generator.set_state(now)  # looking must not change the run
+        return draws
+
+    def last_step(self) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """(theta before [P], theta after [P], draws [N, c], weights [T]) of the step just made.
+
+        None where there is none to look at: before the first, after `load`, and after going back from NotFinite.
+        """
+        if self._before is None or self._before[0] is self.theta:
+            return None
+        before = dict(zip(_STATE, self._before, strict=True))
+        return before["theta"], self.theta, self.points, before["weights"]
 
     def readings(self) -> dict[str, float]:
         """The learned numbers beside the networks' weights: unknowns, slopes, S(a)."""

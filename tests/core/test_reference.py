@@ -79,10 +79,13 @@ def test_each_mistake_in_a_reference_gets_its_sentence(changes: dict[str, Any], 
     assert caught.value.path == "reference"
 
 
-def test_a_reference_is_for_one_or_two_inputs(tmp_path: Path) -> None:
+def test_a_reference_may_be_over_three_inputs(tmp_path: Path) -> None:
     three = problem(domain={"t": (0.0, 1.0), "x": (-2.0, 2.0), "y": (0.0, 1.0)})
-    with pytest.raises(ProblemError, match="a reference is read for one or two inputs"):
-        read_reference(save(tmp_path, y=T), three)
+    y = np.linspace(0, 1, 3)
+    u = np.add.outer(np.add.outer(T, 10 * X), 100 * y)
+    axes, known = read_reference(save(tmp_path, y=y, u=u, v=u), three)
+    assert [len(a) for a in axes] == [len(T), len(X), 3]
+    np.testing.assert_array_equal(known["u"], u)
 
 
 def test_objects_are_never_loaded(tmp_path: Path) -> None:

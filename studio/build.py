@@ -32,9 +32,9 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
     """
     torch.set_num_threads(experiment.training.threads)
     o, b, s = experiment.optimizer, experiment.balancing, experiment.sampling
-    optimizer: Optimizer = Adam(o.beta1, o.beta2, o.epsilon, o.weight_decay)
+    optimizer: Optimizer = Adam(o.beta1, o.beta2, o.epsilon, o.weight_decay, o.clip)
     if o.kind == "gd":
-        optimizer = GradientDescent(o.weight_decay)
+        optimizer = GradientDescent(o.weight_decay, o.clip)
     trainer = Trainer(
         build_objective(experiment),
         optimizer=optimizer,

@@ -143,7 +143,7 @@ def _run(arguments: argparse.Namespace, new_session: NewSession | None) -> int:
         session = new_session(
             experiment, runs_folder=folder, isolate=arguments.isolate, resume_from=resumed.path
         )
-        _steer(session, resumed.experiment, experiment)
+        _steer(session, resumed.current, experiment)
     return train(session, experiment, as_json=arguments.json)
 
 
@@ -193,7 +193,7 @@ def _to_resume(arguments: argparse.Namespace) -> Run | None:
 def _chosen(arguments: argparse.Namespace, resumed: Run | None) -> Experiment:
     """The experiment that the arguments of 'run' mean, changed as they say."""
     if resumed is not None:
-        experiment = resumed.experiment
+        experiment = resumed.current
     elif arguments.experiment is None:
         raise CommandError(f"name an experiment, such as '{PROG} run quick', or a TOML file")
     else:

@@ -59,7 +59,7 @@ def package_folder(experiment: Experiment) -> Path:
         "precision": experiment.training.precision,
         "threads": experiment.training.threads,
         "optimizer": [experiment.optimizer.kind, experiment.optimizer.beta1, experiment.optimizer.beta2,
-                      experiment.optimizer.weight_decay],
+                      experiment.optimizer.weight_decay, experiment.optimizer.clip],
         "torch": torch.__version__,
         "machine": [platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability()],
         "source": _source_digest(),
@@ -257,7 +257,7 @@ def _last_used(package: Path) -> float:
 
 
 #: What of `core` decides which steps are made, but is no part of the step itself.
-AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "tangent_kernel", "frames",
+AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "tangent_kernel", "frames", "transplant",
                              "latex"})
 
 

@@ -49,6 +49,26 @@ class DiagnosticsSpec(Model):
     error_every: int = tip("Steps between two evaluations of the relative L2 error.", 200, unit="steps", ge=1)
     gradients_every: int = tip("Steps between two sets of gradient histograms.", 200, unit="steps", ge=1)
     fields_every: int = tip("Steps between two pictures of the fields.", 1000, unit="steps", ge=1)
+    alignment_every: int = tip("Steps between two looks at the conflict of the terms' gradients; 0 for never.", 200,
+                               unit="steps", ge=0)
+    step_check_every: int = tip("Steps between two checks of what a step did to each term; 0 for never.", 200,
+                                unit="steps", ge=0)
+    slopes_every: int = tip("Steps between two looks at adaptive slopes and learned activations; 0 for never.", 100,
+                            unit="steps", ge=0)
+    conditioning_every: int = tip("Steps between two looks at the slopes' implicit conditioning; 0 for never.", 200,
+                                  unit="steps", ge=0)
+    activations_every: int = tip("Steps between two histograms of pre-activations; 0 for never.", 500, unit="steps",
+                                 ge=0)
+    stiffness_every: int = tip("Steps between two estimates of the largest Hessian eigenvalues; 0 for never.", 1000,
+                               unit="steps", ge=0)
+    ntk_every: int = tip("Steps between two spectra of the neural tangent kernel; 0 for never.", 1000, unit="steps",
+                         ge=0)
+    ntk_points: int = tip("Points of each loss term in the tangent kernel.", 16, ge=2, le=128)
+    liveness_every: int = tip("Steps between two checks that everything moves; 0 for never.", 500, unit="steps", ge=0)
+    share: float = tip("Share of the training time that diagnostics may take. Gradients and fields come at their "
+                       "cadence, all others later where they would take more.", 0.08, gt=0, le=1)
+    keep_mb: float = tip("Megabytes of frames that a run file keeps; beyond, old frames are thinned evenly.", 50.0,
+                         unit="MB", gt=0, le=100_000)
     checkpoint_every: int = tip("Steps between two checkpoints in the run file.", 5000, unit="steps", ge=1)
     grid: int = tip("Grid points along each input for errors and fields.", 100, source=WTP, ge=2, le=1000)
     interior_margin: float = tip("Distance from the boundary beyond which an error of its own is measured, as a share "

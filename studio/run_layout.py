@@ -11,14 +11,14 @@ from typing import Any
 
 SUFFIX = ".pinnrun"
 APPLICATION_ID = int.from_bytes(b"PNNS", "big")
-VERSION = 2  # 2: readings; of the layout below; a file with a higher one is refused
+VERSION = 3  # 2: readings, 3: targets; of the layout below; a file with a higher one is refused
 
 SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE status (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT, step INTEGER, seconds REAL);
 CREATE TABLE journal (id INTEGER PRIMARY KEY, step INTEGER, time TEXT, kind TEXT, text TEXT, value TEXT);
 CREATE TABLE scalars (id INTEGER PRIMARY KEY, step INTEGER, seconds REAL, learning_rate REAL,
-                      losses TEXT, weights TEXT, relative_l2 TEXT, readings TEXT);
+                      losses TEXT, weights TEXT, relative_l2 TEXT, readings TEXT, targets TEXT);
 CREATE TABLE frames (id INTEGER PRIMARY KEY, kind TEXT, step INTEGER, data BLOB);
 CREATE INDEX frames_by_step ON frames (kind, step);
 CREATE TABLE checkpoints (id INTEGER PRIMARY KEY, step INTEGER, meta TEXT, tensors BLOB);

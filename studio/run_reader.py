@@ -20,6 +20,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from core.frames import Array, Frame, ScalarsFrame
+from studio.alterations import in_effect
 from studio.experiment import Experiment, ExperimentError
 from studio.frame_codec import FrameCodecError, decode
 from studio.messages import Event
@@ -84,6 +85,14 @@ class Run:
     event_times: tuple[str, ...]  # UTC, ISO 8601, one for each event
     scalars: tuple[ScalarsFrame, ...]  # in the order in which they were written
     _source: _Source = field(repr=False, compare=False)
+
+    @property
+    def current(self) -> Experiment:
+        """The experiment with the changes that were made while it trained. Raises RunFileError."""
+        try:
+            return in_effect(self.experiment, self.events)
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFileError(f"the changes in the journal of {self.path} cannot be read: {error}.") from None
 
     def frame_steps(self, kind: str) -> tuple[int, ...]:
         """The steps that have a frame of this kind, increasing."""
@@ -210,6 +219,7 @@ def _read(path: Path, source: _Source, database: sqlite3.Connection, closed: boo
     columns = "step, seconds, learning_rate, losses, weights, relative_l2"
     version = database.execute("PRAGMA user_version").fetchone()[0]
     columns += ", readings" if version >= 2 else ", '{}'"  # version 1 had none
+    columns += ", targets" if version >= 3 else ", '{}'"
     scalars = database.execute(f"SELECT {columns} FROM scalars ORDER BY id")
     return Run(
         path=path,
@@ -229,7 +239,7 @@ def _read(path: Path, source: _Source, database: sqlite3.Connection, closed: boo
 
 def _scalars(row: Row) -> ScalarsFrame:
     step, seconds, rate, *numbers = row
-    losses, weights, relative_l2, readings = (
+    losses, weights, relative_l2, readings, targets = (
         {name: float(v) for name, v in json.loads(text).items()} for text in numbers
     )
     # SQLite keeps a NaN as NULL.
@@ -241,4 +251,5 @@ def _scalars(row: Row) -> ScalarsFrame:
         learning_rate=math.nan if rate is None else rate,
         relative_l2=relative_l2,
         readings=readings,
+        targets=targets,
     )

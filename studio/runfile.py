@@ -47,6 +47,9 @@ __all__ = [
 ]
 
 
+NEWEST = 8  # frames of a kind that are never thinned
+
+
 def default_runs_folder() -> Path:
     """Where runs go unless a person says otherwise; made where it is missing. Raises RunFileError."""
     return writable_folder(platformdirs.user_data_path("PINNscope", appauthor=False) / "runs")
@@ -102,6 +105,7 @@ class RunFile:
         self._status: Row | None = None
         self._step = 0
         self._kept_step: int | None = None
+        self._frame_bytes = 0  # of all frames in the file or waiting, as far as this object has written them
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> RunFile:
@@ -140,10 +144,10 @@ class RunFile:
 
     def add_scalars(self, frames: Sequence[ScalarsFrame]) -> None:
         for f in frames:
-            numbers = (_numbers(f.losses), _numbers(f.weights), _numbers(f.relative_l2), _numbers(f.readings))
+            numbers = [_numbers(n) for n in (f.losses, f.weights, f.relative_l2, f.readings, f.targets)]
             self._add(
-                "INSERT INTO scalars (step, seconds, learning_rate, losses, weights, relative_l2, readings) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO scalars (step, seconds, learning_rate, losses, weights, relative_l2, readings, targets) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (int(f.step), float(f.seconds), float(f.learning_rate), *numbers),
             )
 
@@ -155,10 +159,12 @@ class RunFile:
             data = encode(frame)
         except FrameCodecError as error:
             raise RunFileError(f"a frame cannot be kept in {self.path}: {error}") from None
-        self._add(
-            "INSERT INTO frames (kind, step, data) VALUES (?, ?, ?)", (frame.kind, int(frame.step), data)
-        )
+        self._add_encoded(frame.kind, int(frame.step), data)
         return None
+
+    def _add_encoded(self, kind: str, step: int, data: bytes) -> None:
+        self._frame_bytes += len(data)
+        self._add("INSERT INTO frames (kind, step, data) VALUES (?, ?, ?)", (kind, step, data))
 
     def add_event(self, event: Event, time: str = "") -> None:
         """`time` is UTC in ISO 8601; now where it is not given."""
@@ -171,7 +177,7 @@ class RunFile:
         """Scalars, frames and journal of another run up to step `until`, as they are there, times included."""
         self.add_scalars([frame for frame in run.scalars if frame.step <= until])
         for kind, step, data in run.encoded_frames(until):
-            self._add("INSERT INTO frames (kind, step, data) VALUES (?, ?, ?)", (kind, step, data))
+            self._add_encoded(kind, step, data)
         for event, time in zip(run.events, run.event_times, strict=True):
             if event.step <= until:
                 self.add_event(event, time)
@@ -211,6 +217,34 @@ class RunFile:
         self._checkpoints.clear()
         self._status = None
         self._kept_step = self._step
+
+    def thin(self, budget: float) -> str:
+        """Remove frames where those in the file take more than `budget` bytes; a sentence that says which, or ''.
+
+        Of the kind that takes most, every second frame goes, but for the first and the newest ones; so what is left
+        stays evenly spread, and early and late steps are kept alike. Raises RunFileError.
+        """
+        if self._database is None or self._frame_bytes <= budget:
+            return ""
+        with sentences(self.path, "the run file {} cannot be thinned", self._kept):
+            sizes = {kind: (size, count) for kind, size, count in self._database.execute(
+                "SELECT kind, sum(length(data)), count(*) FROM frames GROUP BY kind")}
+            self._frame_bytes = sum(size for size, _ in sizes.values())
+            said = []
+            while self._frame_bytes > budget:
+                kind, (size, count) = max(sizes.items(), key=lambda item: item[1][0])
+                rows = self._database.execute(
+                    "SELECT id, step, length(data) FROM frames WHERE kind = ? ORDER BY step, id", (kind,)).fetchall()
+                gone = rows[1: -NEWEST: 2]
+                if not gone:
+                    break  # a budget for less than the newest frames is no budget
+                self._database.executemany("DELETE FROM frames WHERE id = ?", [(row[0],) for row in gone])
+                freed = sum(row[2] for row in gone)
+                self._frame_bytes -= freed
+                sizes[kind] = (size - freed, count - len(gone))
+                said.append(f"{kind}: {len(rows)} to {len(rows) - len(gone)}")
+        return (f"old frames were thinned evenly, to keep them within {budget / 1e6:g} MB ({'; '.join(said)})"
+                if said else "")
 
     def close(self) -> None:
         """Commit, and make it one file. The file is closed even where RunFileError is raised."""

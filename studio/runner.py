@@ -6,53 +6,60 @@ import json
 import queue
 import time
 import traceback
-from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
-from core.frames import Frame, ScalarsFrame
+from core.frames import Frame
 from core.problem import ProblemError
-from core.trainer import NotFinite, State
-from studio.build import build_fields, build_trainer
+from core.trainer import NotFinite, State, Trainer
+from studio.alterations import described
+from studio.build import build_trainer
 from studio.compiling import CompileError
+from studio.demands import Demands
 from studio.engines import Engines
 from studio.exact_check import contradictions
-from studio.experiment import Experiment
+from studio.experiment import Experiment, ExperimentError
+from studio.findings import Remedy
+from studio.inbox import Inbox
+from studio.instruments import options_of
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState
+from studio.observer import Observer
 from studio.pace import BREATH, Pace, Turns
-from studio.runfile import RunFile, RunFileError, load_run
+from studio.records import Records
+from studio.runfile import RunFileError, load_run
+from studio.surgery import Surgery
 
 TURNS = Turns()  # of all runners in this process
 STATUS_EVERY = 0.05  # seconds
-COMMIT_EVERY = 1.0
-CHECKPOINT_EVERY = 10.0  # at the latest; what a killed program loses
 POLL_COMPILER_EVERY = 0.25
 IDLE = (RunState.PREPARING, RunState.PAUSED)
-EXHAUSTED = "the memory is exhausted; a smaller network or fewer points would fit"
 
 
 class Runner:
-    """Trains one experiment until it ends or is closed. Everything happens in the thread that calls `run`."""
+    """Trains one experiment until it ends or is closed; everything happens in the thread that calls `run`."""
 
     def __init__(self, experiment: Experiment, path: Path | None, resume_from: Path | None,
                  commands: queue.SimpleQueue[tuple[str, object]], mailbox: Mailbox) -> None:
-        self.experiment, self.commands, self.mailbox = experiment, commands, mailbox
+        self.experiment, self.mailbox = experiment, mailbox
+        self._inbox = Inbox(commands)
         self._path, self._resume_from = path, resume_from
-        self._file: RunFile | None = None
         self._engines: Engines | None = None
         self._state = RunState.PREPARING
         self._watched: frozenset[str] = frozenset()
-        self._early: deque[tuple[str, object]] = deque()  # commands that came while preparing, in their order
         self._single = 0  # steps still to be made before the run pauses; 0 where it goes on
         self._closing = False
-        self._unwritten = ""  # why the last commit failed; '' where everything is in the file
         self._seconds = 0.0  # of training
-        self._relative_l2, self._readings, self._losses = _nothing(), _nothing(), _nothing()  # last known
         self._pace = Pace()
-        self._next_status = self._next_commit = self._next_checkpoint = self._next_poll = 0.0
+        self._observer = Observer(self._put, self._event)
+        self._clock, self._surgery = self._observer.clock, Surgery()
+        self._records = Records(self._clock)
+        self._next_status = self._next_poll = 0.0
+        self._busy = ""  # what is being computed on demand
+        self._demands = Demands(self._inbox, self._say_busy, self._observer.keep, self._event)
 
     def run(self) -> None:
         """Prepare, train, obey commands; returns after 'close'. Never raises: a failure is a state with a sentence."""
@@ -63,7 +70,7 @@ class Runner:
                 if self._state is RunState.RUNNING and not self._closing:
                     self._chunk()
                     time.sleep(BREATH)
-                elif self._unwritten and time.perf_counter() >= self._next_commit:
+                elif self._records.unwritten and time.perf_counter() >= self._records.next_commit:
                     self._commit()  # perhaps there is room by now
         except (RunFileError, ProblemError, CompileError, ValueError) as error:
             self._event("refused", str(error))
@@ -79,17 +86,16 @@ class Runner:
 
     def _prepare(self) -> None:
         if self._path is not None:
-            self._file = RunFile.create(self._path, self.experiment)
-            self.mailbox.put_status(run_file=str(self._file.path))  # may be NAME-2
+            path = self._records.create(self._path, self.experiment)
+            self.mailbox.put_status(run_file=str(path))  # may be NAME-2
         mode = self.experiment.training.engine
         self.trainer = build_trainer(self.experiment)
-        self.gradients = GradientsDiagnostic()
-        self.fields = build_fields(self.experiment, self.trainer)
+        self._observer.begin(self.experiment, self.trainer)
         if self._resume_from is not None:
             self._go_on_from(self._resume_from)
         self._engines = Engines(self.experiment, self._event, self._status)
         if mode == "compiled":
-            if not self._engines.compile_and_wait(self.trainer, self._abandoned):
+            if not self._engines.compile_and_wait(self.trainer, self._inbox.over):
                 return  # nothing is trained; the commands say how it ends
         elif mode == "auto":
             self._engines.take_cached(self.trainer)
@@ -97,7 +103,7 @@ class Runner:
             self._event("check", sentence)
         self._event("start", f"starts {'again ' if self._resume_from else ''}on the {self.trainer.engine.name} engine, "
                              f"seed {self.experiment.training.seed}, torch {torch.__version__}")
-        self._observe(self.trainer.iteration)
+        self._look(self.trainer.iteration)
         self._status(message="")
 
     def _go_on_from(self, path: Path) -> None:
@@ -111,15 +117,12 @@ class Runner:
         past = [s for s in run.scalars if s.step <= step]
         for frame in past:
             self.mailbox.put_frame(frame)
-            self._losses = dict(frame.losses)
-            self._relative_l2 = dict(frame.relative_l2) or self._relative_l2
-            self._readings |= frame.readings
+            self._observer.remember(frame)
         seen = run.frame_steps("gradients")
-        if seen:  # histograms of one run share their bins, also after it was stopped
-            self.gradients.grid = SymlogGrid.of(run.frame("gradients", seen[0]))
-        if self._file is not None:
-            self._file.copy_records(run, step)
-            self._commit()
+        if seen:
+            self._observer.keep_bins(run.frame("gradients", seen[0]))
+        self._records.copy(run, step)
+        self._commit()
         self._event("resumed", f"goes on from step {step} of {path.name}, whose last steps were made by the "
                                f"{meta.get('engine', 'eager')} engine", json.dumps(str(path)))
 
@@ -129,14 +132,13 @@ class Runner:
         if self._state not in ENDED:
             self._checkpoint()
             self._end(RunState.STOPPED, "")
-        if self._file is not None:
-            try:
-                self._file.close()
-            except RunFileError as error:
-                self.mailbox.put_status(message=str(error))
-            else:
-                if self._unwritten:
-                    self.mailbox.put_status(message="")
+        try:
+            self._records.close()
+        except RunFileError as error:
+            self.mailbox.put_status(message=str(error))
+        else:
+            if self._records.unwritten:
+                self.mailbox.put_status(message="")
 
     def _end(self, state: RunState, message: str) -> None:
         self._state = state
@@ -153,8 +155,8 @@ class Runner:
 
     def _chunk(self) -> None:
         """Train for a few milliseconds."""
-        trainer, d = self.trainer, self.experiment.diagnostics
-        total = self.experiment.training.steps
+        trainer, d, total = self.trainer, self.experiment.diagnostics, self.experiment.training.steps
+        self._clock.run(True)
         begun = now = time.perf_counter()
         turn = TURNS.begin(self, trainer.iteration)
         try:
@@ -167,18 +169,20 @@ class Runner:
                 if shown or step % d.scalars_every == 0 or step % d.error_every == 0:
                     self._seconds += time.perf_counter() - now
                     now = self._record(step, losses, weights.tolist(), rate)
-                if step % d.gradients_every == 0 or step % d.fields_every == 0 or step == total or self._single:
+                if step >= self._observer.next_look or step == total or self._single:
                     self._seconds += time.perf_counter() - now
-                    now = self._observe(step)
+                    now = self._look(step)
                 if step % d.checkpoint_every == 0:
                     self._checkpoint()
                 if step >= total or self._single or self._state is not RunState.RUNNING:
                     break
                 self._seconds += -now + (now := time.perf_counter())
         except NotFinite as error:
-            self._pause_on_nan(error)
+            self._event("nan", str(error), json.dumps(error.term))
+            self._pause(f"{error}. Lower the learning rate and go on, or stop")
             return
         if trainer.iteration >= total:
+            self._observer.examine(trainer.iteration)
             self._event("finish", f"finished after {total} steps, {self._seconds:.1f} s of training")
             self._checkpoint()
             self._pace.measure(self._seconds, trainer.iteration, last=True)
@@ -191,75 +195,46 @@ class Runner:
             self._housekeeping(time.perf_counter())
 
     def _record(self, step: int, losses: list[float], weights: list[float], rate: float) -> float:
-        trainer, d = self.trainer, self.experiment.diagnostics
-        self._losses = dict(zip(trainer.terms, losses, strict=True))
-        errors: dict[str, float] = {}
-        if step % d.error_every == 0 or step in (1, self.experiment.training.steps) or self._single:
-            errors = self._relative_l2 = self.fields.relative_l2(trainer)
-            self._readings |= self.fields.readings(trainer)
-        self._readings |= trainer.readings()
-        frame = ScalarsFrame(step=step, seconds=self._seconds, losses=self._losses,
-                             weights=dict(zip(trainer.terms, weights, strict=True)), learning_rate=rate,
-                             relative_l2=errors, readings=dict(self._readings))
-        self.mailbox.put_frame(frame)
-        if self._file is not None:
-            self._file.add_scalars([frame])
+        evaluate = (step % self.experiment.diagnostics.error_every == 0 or self._single > 0
+                    or step in (1, self.experiment.training.steps))
+        self._observer.measure(self.trainer, self._seconds, losses, weights, rate, evaluate=evaluate)
         return time.perf_counter()
 
-    def _observe(self, step: int) -> float:
-        """Frames that are due, if somebody looks or they are recorded."""
-        d, total = self.experiment.diagnostics, self.experiment.training.steps
-        for kind, every, diagnostic in (("gradients", d.gradients_every, self.gradients),
-                                        ("fields", d.fields_every, self.fields)):
-            wanted = self._file is not None or kind in self._watched
-            if wanted and (step % every == 0 or step == total or self._single):
-                frame: Frame = diagnostic.observe(self.trainer)
-                self.mailbox.put_frame(frame)
-                if self._file is not None:
-                    self._file.add_frame(frame)
+    def _look(self, step: int) -> float:
+        """Let the diagnostics look that are due, if somebody looks at them or they are recorded."""
+        wanted = None if self._records.kept and not self._single else self._watched
+        self._observer.look(self.trainer, self._seconds, wanted, end=step == self.experiment.training.steps,
+                            single=self._single > 0)
         return time.perf_counter()
+
+    def _put(self, frame: Frame) -> None:
+        """A frame for whoever looks, and for the file."""
+        self.mailbox.put_frame(frame)
+        self._records.frame(frame)
 
     def _housekeeping(self, now: float) -> None:
         self._pace.measure(self._seconds, self.trainer.iteration)
+        self._observer.from_time_to_time(self.trainer, self._seconds, self._pace.rate)
         if now >= self._next_status:
             self._status()
-        if now >= self._next_checkpoint:
+        if now >= self._records.next_checkpoint:
             self._checkpoint()
-        elif now >= self._next_commit:
+        elif now >= self._records.next_commit:
             self._commit()
         if now >= self._next_poll:
             assert self._engines is not None  # made before the first step
             self._engines.poll(self.trainer, self._pace.left(self.experiment.training.steps - self.trainer.iteration))
             self._next_poll = now + POLL_COMPILER_EVERY
 
-    def _pause_on_nan(self, error: NotFinite) -> None:
-        self._event("nan", str(error), json.dumps(error.term))
-        self._pause(f"{error}. Lower the learning rate and go on, or stop")
-
     # ------------------------------------------------------------------ commands
-
-    def _abandoned(self) -> bool:
-        """Whether 'stop' or 'close' came while preparing. Every command is kept for later."""
-        while True:
-            try:
-                self._early.append(self.commands.get_nowait())
-            except queue.Empty:
-                return any(kind in ("stop", "close") for kind, _ in self._early)
 
     def _obey(self, *, wait: bool) -> None:
         """Apply the commands that have come; while nothing trains, wait for one."""
         if wait:
             TURNS.rest(self)
-            wait = not self._early
-        while self._early:
-            self._apply(*self._early.popleft())
-        try:
-            kind, value = self.commands.get(timeout=0.1) if wait else self.commands.get_nowait()
-            while True:
-                self._apply(kind, value)
-                kind, value = self.commands.get_nowait()
-        except queue.Empty:
-            return
+            self._clock.run(False)
+        for kind, value in self._inbox.take(wait=wait):
+            self._apply(kind, value)
 
     def _apply(self, kind: str, value: object) -> None:
         step = self.trainer.iteration
@@ -267,7 +242,11 @@ class Runner:
             case "close":
                 self._closing = True
             case "watch":
-                self._watched = frozenset(value)  # type: ignore[call-overload]
+                self._watched, self._observer.next_look = frozenset(value), 0  # type: ignore[call-overload]
+            case "demand":
+                self._demands.serve(*options_of(value), self.trainer)
+            case "view":
+                self._view(*options_of(value))
             case _ if self._state in ENDED:
                 return
             case "resume" if self._state in IDLE or self._single:
@@ -283,7 +262,7 @@ class Runner:
             case "stop":
                 self._event("stop", f"stopped at step {step}")
                 self._checkpoint()
-                kept = "; the run is kept" if self._file is not None else ""
+                kept = "; the run is kept" if self._records.kept else ""
                 self._end(RunState.STOPPED, f"stopped at step {step}{kept}")
             case "weight":
                 assert isinstance(value, tuple)
@@ -293,11 +272,63 @@ class Runner:
             case "balancing":
                 self.trainer.set_balancing(str(value))
                 self._event("balancing", f"balancing set to {value}", json.dumps(value))
+            case "change":
+                assert isinstance(value, Remedy)
+                self._alter(value)
+            case "undo":
+                self._undo()
             case "learning_rate":
                 self.trainer.set_learning_rate(float(value))  # type: ignore[arg-type]
                 self._event("learning_rate", f"learning rate set to {value:g}", json.dumps(value))
         if kind in ("weight", "balancing", "learning_rate"):
             self._status()
+
+    def _view(self, kind: str, options: Mapping[str, Any]) -> None:
+        """What a diagnostic looks at from now on; it looks at once."""
+        try:
+            if kind != "fields":
+                raise ValueError(f"what is looked at can be chosen of fields, not of '{kind}'")
+            self._observer.fields.view(**options)
+            self._observer.keep(self._observer.fields.observe(self.trainer))
+        except (ProblemError, ValueError, TypeError) as error:
+            self._event("view", str(error))
+        self._status()
+
+    # ------------------------------------------------------------------ changes while it trains
+
+    def _alter(self, remedy: Remedy) -> None:
+        """Go on with other settings; the journal has them, and `_undo` takes them back."""
+        try:
+            experiment, trainer, fresh = self._surgery.apply(remedy, self.experiment, self.trainer)
+        except (ExperimentError, ProblemError, ValueError) as error:
+            self._event("change-refused", f"this cannot be changed now: {error}")
+            return
+        anew = f"; new parameters: {', '.join(fresh[:4])}{' ...' if len(fresh) > 4 else ''}" if fresh else ""
+        self._event("change", f"{described(remedy)}{anew}",
+                    json.dumps({"text": remedy.text, "changes": dict(remedy.changes)}))
+        self._go_on_with(experiment, trainer)
+
+    def _undo(self) -> None:
+        """Take the last change back."""
+        try:
+            experiment, trainer, undone = self._surgery.undo(self.experiment, self.trainer)
+        except ValueError as error:
+            self._event("change-refused", str(error))
+            return
+        self._event("undo", f"undone: {undone.text or ', '.join(undone.changes)}", json.dumps(dict(undone.changes)))
+        self._go_on_with(experiment, trainer)
+
+    def _go_on_with(self, experiment: Experiment, trainer: Trainer) -> None:
+        if self._engines is not None:
+            self._engines.cancel()
+        self.experiment, self.trainer = experiment, trainer
+        self._engines = Engines(experiment, self._event, self._status)
+        if experiment.training.engine != "eager":
+            self._engines.take_cached(trainer)
+        self._observer.begin(experiment, trainer)
+        self._checkpoint()
+        self._look(trainer.iteration)
+        self._status()
 
     def _pause(self, message: str) -> None:
         self._state, self._single = RunState.PAUSED, 0
@@ -310,60 +341,60 @@ class Runner:
     def _event(self, kind: str, text: str, value: str = "") -> None:
         event = Event(step=self._step, kind=kind, text=text, value=value)
         self.mailbox.put_event(event)
-        if self._file is not None:
-            self._file.add_event(event)
+        self._observer.event(event)
+        self._records.event(event)
 
     def _checkpoint(self) -> None:
-        if self._file is None or getattr(self, "trainer", None) is None:
-            return
-        self._next_checkpoint = time.perf_counter() + CHECKPOINT_EVERY
-        state = self.trainer.state()
-        tensors = {name: tensor.numpy() for name, tensor in state.tensors.items()}
-        self._file.save_checkpoint(self.trainer.iteration, tensors, {**state.numbers, "seconds": self._seconds})
-        self._commit()
+        if getattr(self, "trainer", None) is not None:
+            self._records.checkpoint(self.trainer, self._seconds)
+            self._commit()
 
     def _commit(self) -> None:
         """Write what waits. A disk that is full pauses the run; nothing is lost, the next commit tries again."""
-        if self._file is None:
-            return
-        self._next_commit = time.perf_counter() + COMMIT_EVERY
-        self._file.set_state(str(self._state), self._step, self._seconds)
+        records = self._records
         try:
-            self._file.commit()
+            thinned = records.commit(str(self._state), self._step, self._seconds, self.experiment.diagnostics.keep_mb)
+            if thinned:
+                self._event("thinned", thinned)
         except RunFileError as error:
-            running, news = self._state is RunState.RUNNING, not self._unwritten
+            running, news = self._state is RunState.RUNNING, not records.unwritten
             if running:
                 self._state, self._single = RunState.PAUSED, 0
-            self._unwritten = str(error)
+            records.unwritten = str(error)
             if running or news:
                 self._event("disk", str(error))
             self._status(message="")
         else:
-            if self._unwritten:
-                self._unwritten = ""
+            if records.unwritten:
+                records.unwritten = ""
                 self._status(message="")
+
+    def _say_busy(self, words: str) -> None:
+        self._busy = words
+        self._status()
 
     def _status(self, message: str | None = None) -> None:
         self._next_status = time.perf_counter() + STATUS_EVERY
         trainer = getattr(self, "trainer", None)
-        changes: dict[str, object] = {"state": self._state, "seconds": self._seconds}
+        seen = self._observer
+        changes: dict[str, object] = {
+            "state": self._state, "seconds": self._seconds, "findings": seen.findings, "busy": self._busy,
+            "changes": self._surgery.words}
         if trainer is not None:
             changes |= {
-                "step": trainer.iteration, "steps_per_second": self._pace.rate,
+                "step": trainer.iteration, "total_steps": self.experiment.training.steps,
+                "steps_per_second": self._pace.rate,
                 "seconds_left": self._pace.left(self.experiment.training.steps - trainer.iteration),
-                "relative_l2": self._relative_l2, "losses": self._losses, "readings": dict(self._readings),
+                "relative_l2": seen.relative_l2, "losses": seen.losses, "readings": dict(seen.readings),
                 "weights": dict(zip(trainer.terms, trainer.weights.tolist(), strict=True)),
                 "learning_rate": trainer.current_learning_rate(), "balancing": trainer.balancing.rule,
                 "engine": trainer.engine.name,
             }
-        changes |= {} if message is None else {"message": self._unwritten or message}
+        changes |= {} if message is None else {"message": self._records.unwritten or message}
         self.mailbox.put_status(**changes)
-
-
-def _nothing() -> dict[str, float]:
-    return {}
 
 
 def _failure(error: Exception) -> str:
     exhausted = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # torch's own words
-    return EXHAUSTED if exhausted else f"the training failed: {error}"
+    return "the memory is exhausted; a smaller network or fewer points would fit" if exhausted else (
+        f"the training failed: {error}")

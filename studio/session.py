@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from core.choices import RULES
+from studio.alterations import altered
 from studio.experiment import Experiment
+from studio.findings import Remedy
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState, Status, Update
 from studio.remote import RemoteRunner
@@ -76,7 +79,7 @@ class Session:
 
     def set_weight(self, term: str, value: float) -> None:
         """Set one loss term's weight. Raises ValueError with a sentence."""
-        terms = self.experiment.problem.build().terms
+        terms = tuple(self._mailbox.status.weights)  # slope recovery may have come while it trains
         if term not in terms:
             raise ValueError(f"there is no loss term '{term}'; the terms are {', '.join(terms)}")
         if not (math.isfinite(value) and value >= 0):
@@ -94,6 +97,29 @@ class Session:
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"a learning rate is a positive number; {value:g} is not")
         self._send("learning_rate", float(value))
+
+    def change(self, remedy: Remedy) -> None:
+        """Go on with other settings. Raises ExperimentError with a sentence where they make no sense.
+
+        What was learned is kept as far as it fits; the journal has the change, and `undo` takes it back.
+        """
+        altered(self.experiment, remedy)  # told at once; where other changes came before, the journal says why not
+        self._send("change", remedy)
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self._send("undo")
+
+    def demand(self, kind: str, options: Mapping[str, Any] | None = None) -> None:
+        """Compute a frame once: 'spectrum' or 'landscape', with options. 'stop' abandons what is being computed.
+
+        Also after the end of the run, until it is closed.
+        """
+        self._commands.put(("demand", (kind, dict(options or {}))))
+
+    def view(self, kind: str, options: Mapping[str, Any]) -> None:
+        """What a diagnostic looks at from now on: of 'fields' the axes and where the other inputs are held."""
+        self._commands.put(("view", (kind, dict(options))))
 
     def watch(self, kinds: Iterable[str]) -> None:
         """Which kinds of frame somebody looks at. Without a run file, only these are computed."""

@@ -263,6 +263,7 @@ class OptimizerSpec(Model):
     beta2: float = tip("Decay of Adam's second moment.", 0.999, source="Kingma & Ba 2015", ge=0, lt=1)
     epsilon: float = tip("Added to the root of the second moment.", 1e-8, source="Kingma & Ba 2015", gt=0, le=1)
     weight_decay: float = tip("Share of the parameters added to their gradient (L2).", 0.0, ge=0, le=1)
+    clip: float = tip("The gradient's norm is cut down to this where it is larger; 0 for never.", 0.0, ge=0, le=1e12)
     decay: Literal["continuous", "staircase", "cosine"] = tip(
         "How the learning rate falls: by 'decay rate' every 'decay steps', continuously or in stairs; cosine: to zero "
         "at the last step.", "continuous", source=f"{WTP}; {RAF}")

@@ -153,7 +153,7 @@ def test_somebody_elses_database(tmp_path: Path) -> None:
 def test_a_newer_layout(writer: RunFile) -> None:
     writer.close()
     with closing(sqlite3.connect(writer.path)) as database:
-        database.execute("PRAGMA user_version = 3")
+        database.execute("PRAGMA user_version = 4")
     assert "made by a newer version of PINNscope" in _told(writer.path)
 
 

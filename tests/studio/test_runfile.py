@@ -73,7 +73,7 @@ def test_it_says_what_it_is_to_other_programs(writer: RunFile) -> None:
     writer.close()
     with closing(sqlite3.connect(writer.path)) as database:
         assert database.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"PNNS", "big"),)
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (3,)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.frames import FieldsFrame, GradientsFrame
-from studio import engines, remote, runner
+from studio import engines, records, remote, runner
 from studio.compiling import CompileError
 from studio.experiment import Experiment
 from studio.mailbox import MOST_SCALARS, Mailbox
@@ -177,7 +177,7 @@ class Disk:
             commit(file)
 
         monkeypatch.setattr(RunFile, "commit", tried)
-        monkeypatch.setattr(runner, "COMMIT_EVERY", 0.0)
+        monkeypatch.setattr(records, "COMMIT_EVERY", 0.0)
 
 
 def test_a_full_disk_at_the_end_is_told_and_what_waits_is_written_later(tmp_path: Path,

@@ -1,0 +1,157 @@
+"""What is seen of a run while it trains: frames for whoever looks, for the file and for the doctor."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence, Set
+from typing import TypeVar
+
+import numpy as np
+
+from core.diagnostics.fields import FieldsDiagnostic
+from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
+from core.frames import Frame, ScalarsFrame
+from core.trainer import Trainer
+from studio.build import build_fields
+from studio.doctor import Doctor
+from studio.engines import Tell
+from studio.experiment import Experiment
+from studio.findings import Finding
+from studio.instruments import PUNCTUAL, Instruments
+from studio.messages import Event
+from studio.timing import Clock
+
+DOCTOR_EVERY = 1.0  # seconds
+T = TypeVar("T")
+
+
+class Observer:
+    """Diagnostics, clock and doctor of one run. `put` takes every frame, `tell` writes events into the journal."""
+
+    def __init__(self, put: Callable[[Frame], None], tell: Tell) -> None:
+        self._put, self._tell = put, tell
+        self.clock = Clock()
+        self.findings: tuple[Finding, ...] = ()
+        self.losses: dict[str, float] = {}  # last known, as the next two
+        self.relative_l2: dict[str, float] = {}
+        self.readings: dict[str, float] = {}
+        self.instruments: Instruments | None = None
+        self.doctor: Doctor | None = None
+        self.next_look = 0  # the step at which a diagnostic may be due again
+        self._next_doctor = 0.0
+
+    def begin(self, experiment: Experiment, trainer: Trainer) -> None:
+        """Diagnostics for a trainer; of another one of the same run where there was one. Raises ProblemError."""
+        old = self.instruments
+        gradients = GradientsDiagnostic() if old is None else old.gradients  # histograms of a run share their bins
+        self.instruments = Instruments(experiment, build_fields(experiment, trainer), gradients)
+        if old is not None:
+            self.instruments.continue_from(old)
+        if self.doctor is None:
+            self.doctor = Doctor(experiment)
+        else:
+            self.doctor.change(experiment)
+        self.findings, self.next_look = (), 0
+
+    @property
+    def fields(self) -> FieldsDiagnostic:
+        """Of the run; `begin` comes first."""
+        assert self.instruments is not None
+        return self.instruments.fields
+
+    def look(self, trainer: Trainer, seconds: float, wanted: Set[str] | None, *, end: bool = False,
+             single: bool = False) -> None:
+        """Let those diagnostics look that are due; seconds: of training so far.
+
+        wanted: the kinds that somebody looks at; None where everything is recorded. end: all of them, because no step
+        will follow. single: those in sight, because somebody waits for the step.
+        """
+        instruments, step = self.instruments, trainer.iteration
+        assert instruments is not None
+        kinds = set(instruments.diagnostics) if wanted is None else set(wanted)
+        if single:
+            kinds &= {*(wanted or ()), *PUNCTUAL}
+        for kind in instruments.due(step, seconds, kinds, everything=end or single):
+            try:
+                frame = instruments.observe(kind, trainer)
+            except Exception as error:  # whoever looks must not end the run
+                instruments.give_up(kind)
+                self._tell("diagnostic", f"the diagnostic '{kind}' fails on this run and is left out from here on: "
+                                         f"{error}", traceback.format_exc())
+                continue
+            if frame is not None:
+                self.keep(frame)
+        self.next_look = instruments.next_look(step, kinds)
+
+    def measure(self, trainer: Trainer, seconds: float, losses: Sequence[float], weights: Sequence[float],
+                rate: float, *, evaluate: bool) -> None:
+        """The numbers of the step just made; losses, weights and learning rate are those that made it.
+
+        evaluate: whether errors and averages are computed; else the frame has none.
+        """
+        terms, step = trainer.terms, trainer.iteration
+        errors: dict[str, float] = {}
+        if evaluate:
+            with self.clock.spent_on("error"):
+                errors = self.fields.relative_l2(trainer)
+                self.readings |= self.fields.readings(trainer)
+        self.readings |= trainer.readings()
+        targets = zip(terms, trainer.targets.tolist(), strict=True) if trainer.balancing.needs else ()
+        frame = ScalarsFrame(step=step, seconds=seconds, losses=dict(zip(terms, losses, strict=True)),
+                             weights=dict(zip(terms, weights, strict=True)), learning_rate=rate,
+                             relative_l2=errors, readings=dict(self.readings), targets=dict(targets))
+        self.remember(frame)
+        self.keep(frame)
+
+    def remember(self, frame: ScalarsFrame) -> None:
+        """The numbers that the status shows from now on."""
+        self.losses = dict(frame.losses)
+        self.relative_l2 = dict(frame.relative_l2) or self.relative_l2
+        self.readings |= frame.readings
+
+    def keep_bins(self, frame: Frame) -> None:
+        """Histograms of one run share their bins, also after it was stopped; frame: one with histograms."""
+        assert self.instruments is not None
+        self.instruments.gradients.grid = SymlogGrid.of(frame)
+
+    def keep(self, frame: Frame) -> None:
+        """Hand on a frame, whoever made it."""
+        self._consult(lambda doctor: doctor.see(frame))
+        with self.clock.spent_on("recording"):
+            self._put(frame)
+
+    def event(self, event: Event) -> None:
+        """The doctor reads the journal."""
+        if event.kind not in ("finding", "doctor"):
+            self._consult(lambda doctor: doctor.event(event))
+
+    def from_time_to_time(self, trainer: Trainer, seconds: float, rate: float) -> None:
+        """The doctor and the clock, about once a second; rate: steps per second."""
+        now = time.perf_counter()
+        if now >= self._next_doctor:
+            self.examine(trainer.iteration)
+        if now >= self.clock.next_frame and self.instruments is not None:
+            self.keep(self.clock.frame(trainer, seconds, self.instruments.seconds, self.instruments.counts, rate))
+
+    def examine(self, step: int) -> None:
+        """What the doctor finds now. News go into the journal."""
+        self._next_doctor = time.perf_counter() + DOCTOR_EVERY
+        before = {finding.key for finding in self.findings}
+        self.findings = self._consult(lambda doctor: doctor.findings(step)) or ()
+        for finding in self.findings:
+            if finding.key not in before:
+                self._tell("finding", f"{finding.title}: {finding.text}", finding.to_json())
+
+    def _consult(self, ask: Callable[[Doctor], T]) -> T | None:
+        """Ask the doctor; where that fails, the run goes on without one, and the journal says why."""
+        if self.doctor is None:
+            return None
+        try:
+            with np.errstate(all="ignore"):  # frames may hold NaN and infinity
+                return ask(self.doctor)
+        except Exception as error:
+            self.doctor = None
+            self._tell("doctor", f"the doctor fails on this run and is left out from here on: {error}",
+                       traceback.format_exc())
+            return None

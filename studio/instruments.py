@@ -22,11 +22,15 @@ from core.frames import Frame
 from core.trainer import Trainer
 from studio.experiment import DiagnosticsSpec, Experiment
 
-#: These come at their cadence, whatever they cost; the experiment says how often.
-PUNCTUAL = ("gradients", "fields")
-START = 0.4  # seconds that the others may take before the training has earned them any
+#: Where a run keeps one engine from first step to last, so that it can be repeated bit for bit, these come at every
+#: multiple of their cadence, whatever they cost. Elsewhere they wait for their price like all others.
+PUNCTUAL = ("error", "gradients", "fields")
+#: How much of the diagnostics' time a kind may have beside the others; one that somebody looks at three times as much.
+WEIGHTS = {"fields": 3.0, "error": 2.0, "gradients": 2.0}
+IN_SIGHT = 3.0
+START = 0.4  # seconds that may be taken before the training has earned any
 MOST = 1.5  # seconds that can be saved up
-LEAST = 1 / 3  # of the share: what is left to the others where the punctual ones use all of it
+LEAST = 1 / 4  # of the share: what is left to the others where the punctual ones use all of it
 UNKNOWN = 0.05  # seconds that a first look is taken to cost
 FIRST = 0.1  # seconds that it is charged at most: what it loads and builds will not come again
 OLD = 0.3  # weight of the newest cost in the average
@@ -45,13 +49,13 @@ class Diagnostic(Protocol):
 class Instruments:
     """The diagnostics of a run. `due` says which are to look after a step, `observe` lets one look.
 
-    The punctual ones look at every multiple of their cadence. The others look when their cadence has passed and their
-    price has been earned: diagnostics as a whole may take `share` of the time that the training takes. Of those that
-    wait, the one that has taken least so far is next, so none starves: the dear ones look less often.
+    A kind looks when its cadence has passed and its price has been earned: diagnostics as a whole may take `share` of
+    the time that the training takes. Of those that wait, the one that has had the least of its part is next, so none
+    starves: the dear ones look less often. 'error', the relative L2 error, is one of them, though it makes no frame.
     """
 
     def __init__(self, experiment: Experiment, fields: FieldsDiagnostic,
-                 gradients: GradientsDiagnostic | None = None) -> None:
+                 gradients: GradientsDiagnostic | None = None, share: float | None = None) -> None:
         spec = experiment.diagnostics
         self.fields = fields
         self.gradients = gradients or GradientsDiagnostic()
@@ -59,12 +63,15 @@ class Instruments:
             self.gradients, fields, AlignmentDiagnostic(), StepCheckDiagnostic(), SlopesDiagnostic(),
             ConditioningDiagnostic(), ActivationsDiagnostic(), LivenessDiagnostic(), StiffnessDiagnostic(),
             NtkDiagnostic(points=spec.ntk_points))}
-        self.every = {kind: cadence_of(spec, kind) for kind in self.diagnostics}
-        self.share = spec.share
-        self.seconds = dict.fromkeys(self.diagnostics, 0.0)  # spent, by kind
-        self.counts = dict.fromkeys(self.diagnostics, 0)
-        self._cost: dict[str, float] = {}  # of one observation, averaged
-        self._last = dict.fromkeys(self.diagnostics, -1)  # step of the last look
+        self.kinds = ("error", *self.diagnostics)
+        self.every = {kind: cadence_of(spec, kind) for kind in self.kinds}
+        self.share = spec.share if share is None else share
+        self.punctual = PUNCTUAL if experiment.training.engine != "auto" else ()
+        self.in_sight: frozenset[str] = frozenset()  # kinds that somebody looks at
+        self.seconds = dict.fromkeys(self.kinds, 0.0)  # spent, by kind
+        self.counts = dict.fromkeys(self.kinds, 0)
+        self._cost: dict[str, float] = {}  # of one look, averaged
+        self._last = dict.fromkeys(self.kinds, -1)  # step of the last look
         self._absent: set[str] = set()  # kinds of which this trainer has nothing
         self._purse = START
         self._debt = 0.0  # what the punctual ones have cost and the training has not earned yet
@@ -74,18 +81,19 @@ class Instruments:
         """Go on with another trainer of the same run: what was spent and looked at stays known."""
         self.seconds, self.counts, self._cost, self._last = other.seconds, other.counts, other._cost, other._last
         self._purse, self._debt, self._earned = other._purse, other._debt, other._earned
+        self.in_sight = other.in_sight
 
     def due(self, step: int, training_seconds: float, wanted: Set[str], *, everything: bool = False) -> list[str]:
         """The kinds of `wanted` that are to look now. everything: all of them, whatever it costs."""
         self._earn(training_seconds)
-        kinds = [kind for kind in self.diagnostics if kind in wanted and self.every[kind] and kind not in self._absent]
+        kinds = self._possible(wanted)
         if everything:
             return [kind for kind in kinds if self._last[kind] != step]
-        out = [kind for kind in kinds if kind in PUNCTUAL and step % self.every[kind] == 0]
-        waiting = [kind for kind in kinds if kind not in PUNCTUAL
+        out = [kind for kind in kinds if kind in self.punctual and step % self.every[kind] == 0]
+        waiting = [kind for kind in kinds if kind not in self.punctual
                    and (self._last[kind] < 0 or step - self._last[kind] >= self.every[kind])]
         purse = self._purse
-        for kind in sorted(waiting, key=self.seconds.__getitem__):
+        for kind in sorted(waiting, key=self._had):
             cost = self._cost.get(kind, UNKNOWN)
             if cost > purse:
                 break  # it is next; what has had more already must not get ahead of it for ever
@@ -95,11 +103,10 @@ class Instruments:
 
     def next_look(self, step: int, wanted: Set[str]) -> int:
         """The first step after this one at which something may be due, so that others need not ask."""
-        kinds = [k for k in self.diagnostics if k in wanted and self.every[k] and k not in self._absent]
         nearest = step + 1_000_000
-        for kind in kinds:
+        for kind in self._possible(wanted):
             every = self.every[kind]
-            if kind in PUNCTUAL:
+            if kind in self.punctual:
                 nearest = min(nearest, (step // every + 1) * every)
             else:
                 nearest = min(nearest, max(self._last[kind] + every, step + 10))
@@ -110,26 +117,35 @@ class Instruments:
         begun = time.perf_counter()
         with np.errstate(all="ignore"):  # what overflows is shown as such
             frame = self.diagnostics[kind].observe(trainer)
-        cost = time.perf_counter() - begun
         if frame is None and trainer.iteration > 1:
             self._absent.add(kind)
+        self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=frame is not None)
+        return frame
+
+    def charge(self, kind: str, cost: float, step: int, *, seen: bool = True) -> None:
+        """A look at this step has cost so many seconds."""
         self.seconds[kind] += cost
-        self.counts[kind] += frame is not None
+        self.counts[kind] += seen
         old = self._cost.get(kind)
-        # the first time also loads and builds what will not be built again
         self._cost[kind] = min(cost, MOST) if old is None else old + OLD * (min(cost, MOST) - old)
-        self._last[kind] = trainer.iteration
+        self._last[kind] = step
         if old is None:
             cost = min(cost, FIRST)
-        if kind in PUNCTUAL:
+        if kind in self.punctual:
             self._debt += cost
         else:
             self._purse -= cost
-        return frame
 
     def give_up(self, kind: str) -> None:
         """A kind that fails on this trainer does not look again."""
         self._absent.add(kind)
+
+    def _possible(self, wanted: Set[str]) -> list[str]:
+        return [k for k in self.kinds if k in wanted and self.every[k] and k not in self._absent]
+
+    def _had(self, kind: str) -> float:
+        """How much of its part a kind has had."""
+        return self.seconds[kind] / (WEIGHTS.get(kind, 1.0) * (IN_SIGHT if kind in self.in_sight else 1.0))
 
     def _earn(self, training_seconds: float) -> None:
         gain = max(0.0, training_seconds - self._earned)

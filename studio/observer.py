@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeVar
 
 import numpy as np
@@ -27,10 +27,13 @@ T = TypeVar("T")
 
 
 class Observer:
-    """Diagnostics, clock and doctor of one run. `put` takes every frame, `tell` writes events into the journal."""
+    """Diagnostics, clock and doctor of one run. `put` takes every frame, `tell` writes events into the journal.
 
-    def __init__(self, put: Callable[[Frame], None], tell: Tell) -> None:
-        self._put, self._tell = put, tell
+    undisturbed: the run has a process of its own, so that nothing holds it up; diagnostics take half their share then.
+    """
+
+    def __init__(self, put: Callable[[Frame], None], tell: Tell, *, undisturbed: bool = False) -> None:
+        self._put, self._tell, self._undisturbed = put, tell, undisturbed
         self.clock = Clock()
         self.findings: tuple[Finding, ...] = ()
         self.losses: dict[str, float] = {}  # last known, as the next two
@@ -38,6 +41,7 @@ class Observer:
         self.readings: dict[str, float] = {}
         self.instruments: Instruments | None = None
         self.doctor: Doctor | None = None
+        self._error_due = False  # the next numbers are to have the error
         self.next_look = 0  # the step at which a diagnostic may be due again
         self._next_doctor = 0.0
 
@@ -45,7 +49,8 @@ class Observer:
         """Diagnostics for a trainer; of another one of the same run where there was one. Raises ProblemError."""
         old = self.instruments
         gradients = GradientsDiagnostic() if old is None else old.gradients  # histograms of a run share their bins
-        self.instruments = Instruments(experiment, build_fields(experiment, trainer), gradients)
+        share = experiment.diagnostics.share * (0.5 if self._undisturbed else 1.0)
+        self.instruments = Instruments(experiment, build_fields(experiment, trainer), gradients, share)
         if old is not None:
             self.instruments.continue_from(old)
         if self.doctor is None:
@@ -53,6 +58,16 @@ class Observer:
         else:
             self.doctor.change(experiment)
         self.findings, self.next_look = (), 0
+
+    def watch(self, value: object) -> frozenset[str]:
+        """The kinds that somebody looks at: they come more often than others. Raises ValueError for what are none."""
+        if not isinstance(value, Iterable):
+            raise ValueError(f"{value!r} are no kinds of frames")
+        kinds = frozenset(map(str, value))
+        self.next_look = 0
+        if self.instruments is not None:
+            self.instruments.in_sight = kinds
+        return kinds
 
     @property
     def fields(self) -> FieldsDiagnostic:
@@ -69,10 +84,13 @@ class Observer:
         """
         instruments, step = self.instruments, trainer.iteration
         assert instruments is not None
-        kinds = set(instruments.diagnostics) if wanted is None else set(wanted)
+        kinds = set(instruments.kinds) if wanted is None else {"error", *wanted}
         if single:
             kinds &= {*(wanted or ()), *PUNCTUAL}
         for kind in instruments.due(step, seconds, kinds, everything=end or single):
+            if kind == "error":
+                self._error_due = True
+                continue
             try:
                 frame = instruments.observe(kind, trainer)
             except Exception as error:  # whoever looks must not end the run
@@ -88,14 +106,17 @@ class Observer:
                 rate: float, *, evaluate: bool) -> None:
         """The numbers of the step just made; losses, weights and learning rate are those that made it.
 
-        evaluate: whether errors and averages are computed; else the frame has none.
+        evaluate: whether errors and averages are computed whatever they cost.
         """
         terms, step = trainer.terms, trainer.iteration
         errors: dict[str, float] = {}
-        if evaluate:
-            with self.clock.spent_on("error"):
-                errors = self.fields.relative_l2(trainer)
-                self.readings |= self.fields.readings(trainer)
+        assert self.instruments is not None
+        if evaluate or self._error_due:
+            self._error_due = False
+            begun = time.perf_counter()
+            errors = self.fields.relative_l2(trainer)
+            self.readings |= self.fields.readings(trainer)
+            self.instruments.charge("error", time.perf_counter() - begun, step)
         self.readings |= trainer.readings()
         targets = zip(terms, trainer.targets.tolist(), strict=True) if trainer.balancing.needs else ()
         frame = ScalarsFrame(step=step, seconds=seconds, losses=dict(zip(terms, losses, strict=True)),

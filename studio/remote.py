@@ -99,7 +99,7 @@ def _child(pipe: Connection, text: str, path: Path | None, resume_from: Path | N
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        Runner(experiment, path, resume_from, commands, mailbox).run()
+        Runner(experiment, path, resume_from, commands, mailbox, undisturbed=True).run()
     finally:
         done.set()
         sender.join()

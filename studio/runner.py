@@ -23,7 +23,7 @@ from studio.engines import Engines
 from studio.exact_check import contradictions
 from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
-from studio.inbox import Inbox
+from studio.inbox import Command, Inbox
 from studio.instruments import options_of
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState
@@ -43,7 +43,7 @@ class Runner:
     """Trains one experiment until it ends or is closed; everything happens in the thread that calls `run`."""
 
     def __init__(self, experiment: Experiment, path: Path | None, resume_from: Path | None,
-                 commands: queue.SimpleQueue[tuple[str, object]], mailbox: Mailbox) -> None:
+                 commands: queue.SimpleQueue[Command], mailbox: Mailbox, *, undisturbed: bool = False) -> None:
         self.experiment, self.mailbox = experiment, mailbox
         self._inbox = Inbox(commands)
         self._path, self._resume_from = path, resume_from
@@ -54,7 +54,7 @@ class Runner:
         self._closing = False
         self._seconds = 0.0  # of training
         self._pace = Pace()
-        self._observer = Observer(self._put, self._event)
+        self._observer = Observer(self._put, self._event, undisturbed=undisturbed)
         self._clock, self._surgery = self._observer.clock, Surgery()
         self._records = Records(self._clock)
         self._next_status = self._next_poll = 0.0
@@ -195,8 +195,8 @@ class Runner:
             self._housekeeping(time.perf_counter())
 
     def _record(self, step: int, losses: list[float], weights: list[float], rate: float) -> float:
-        evaluate = (step % self.experiment.diagnostics.error_every == 0 or self._single > 0
-                    or step in (1, self.experiment.training.steps))
+        evaluate = step in (1, self.experiment.training.steps) or self._single > 0 or (
+            step % self.experiment.diagnostics.error_every == 0 and self.experiment.training.engine != "auto")
         self._observer.measure(self.trainer, self._seconds, losses, weights, rate, evaluate=evaluate)
         return time.perf_counter()
 
@@ -242,7 +242,7 @@ class Runner:
             case "close":
                 self._closing = True
             case "watch":
-                self._watched, self._observer.next_look = frozenset(value), 0  # type: ignore[call-overload]
+                self._watched = self._observer.watch(value)
             case "demand":
                 self._demands.serve(*options_of(value), self.trainer)
             case "view":

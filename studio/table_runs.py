@@ -51,7 +51,7 @@ def digest(experiment: Experiment) -> str:
     for key in _NO_MATTER:
         data.get("training", {}).pop(key, None)
     diagnostics = data.get("diagnostics", {})
-    for key in [key for key in diagnostics if key.endswith("_every")]:  # how often, not what
+    for key in [key for key in diagnostics if key.endswith("_every") or key in ("share", "keep_mb")]:  # how often
         del diagnostics[key]
     problem = data["problem"]
     for part in (problem, *(item for value in problem.values() if isinstance(value, list) for item in value)):

@@ -22,7 +22,7 @@ class Clock:
     """Adds up seconds by part of the work, and those in which the run went on."""
 
     def __init__(self) -> None:
-        self.parts = {"recording": 0.0, "error": 0.0}
+        self.parts = {"recording": 0.0}
         self.wall = 0.0
         self.next_frame = 0.0
         self._since: float | None = None
@@ -54,14 +54,13 @@ class Clock:
             self._probe_at = now + PROBE_EVERY
             self._step_parts = step_parts(trainer)
         whole = {"whole": 1 / rate} if rate > 0 else {}
-        diagnostics = {**seconds, "error": self.parts["error"]}
-        watched = sum(diagnostics.values())
+        watched = sum(seconds.values())
         used = training + watched + self.parts["recording"]
         return TimingFrame(
             step=trainer.iteration, engine=trainer.engine.name, wall=self.wall,
             parts={"training": training, "diagnostics": watched, "recording": self.parts["recording"],
                    "waiting": max(0.0, self.wall - used)},
-            step_parts={**self._step_parts, **whole}, diagnostics=diagnostics, observations=dict(counts),
+            step_parts={**self._step_parts, **whole}, diagnostics=dict(seconds), observations=dict(counts),
         )
 
 

@@ -41,15 +41,18 @@ def made(monkeypatch: pytest.MonkeyPatch, costs: dict[str, float], **changes: An
 
 
 def played(instruments: Instruments, steps: int, step_seconds: float) -> dict[str, list[int]]:
-    seen: dict[str, list[int]] = {kind: [] for kind in instruments.diagnostics}
+    seen: dict[str, list[int]] = {kind: [] for kind in instruments.kinds}
     trainer: Any = Stub()
-    wanted = set(instruments.diagnostics)
+    wanted = set(instruments.kinds)
     next_look = 0
     for step in range(steps + 1):
         trainer.iteration = step
         if step >= next_look:
             for kind in instruments.due(step, step * step_seconds, wanted, everything=step == steps):
-                instruments.observe(kind, trainer)
+                if kind == "error":
+                    instruments.charge(kind, 0.001, step)
+                else:
+                    instruments.observe(kind, trainer)
                 seen[kind].append(step)
             next_look = instruments.next_look(step, wanted)
     return seen
@@ -78,7 +81,25 @@ def test_punctual_ones_that_use_the_whole_share_leave_something(monkeypatch: pyt
     instruments, _ = made(monkeypatch, {"gradients": 0.05, "fields": 0.05})
     seen = played(instruments, 10_000, 0.005)
     assert all(len(steps) >= 3 for steps in seen.values()), {k: len(v) for k, v in seen.items()}
-    assert PUNCTUAL == ("gradients", "fields")
+    assert set(seen["gradients"]) >= set(range(0, 10_001, 50)) and "gradients" in PUNCTUAL
+
+
+def test_where_engines_may_change_all_keep_to_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = {"gradients": 0.02, "fields": 0.04, "stiffness": 0.15}
+    instruments, clock = made(monkeypatch, costs, training__engine="auto")
+    seen = played(instruments, 30_000, 0.001)  # 30 seconds
+    assert clock[0] < 0.08 * 30 + 0.4 + 0.3
+    assert all(len(steps) >= 3 for steps in seen.values()), {k: len(v) for k, v in seen.items()}
+
+
+def test_what_is_in_sight_comes_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for sight in (frozenset[str](), frozenset({"stiffness"})):
+        instruments, _ = made(monkeypatch, {"stiffness": 0.15, "fields": 0.1}, training__engine="auto",
+                              diagnostics__stiffness_every=10)
+        instruments.in_sight = sight
+        counts.append(len(played(instruments, 30_000, 0.001)["stiffness"]))
+    assert counts[1] > 1.3 * counts[0], counts
 
 
 def test_never_is_never(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer
 from studio.messages import ENDED, RunState
 from ui import dialogs
 from ui.banner import WARNING, Notice
+from ui.governor import Drawable
 from ui.panels.panel import Lane
 from ui.replay import Replay
 from ui.run_control import lanes_of
@@ -52,22 +53,33 @@ class Conductor(QObject):
             return
         self._shown = lanes
         self._control.prepare(lanes)
-        for panel in self._window.panels:
+        self._begin_panels(lanes)
+
+    def _begin_panels(self, lanes: tuple[Lane, ...]) -> None:
+        window = self._window
+        for panel in window.panels:
             panel.begin(lanes)
-        self._window.runbar.begin(lanes)
-        self._window.governor.start()
+        window.runbar.begin(lanes)
+        window.timeline.begin(lanes)
+        window.travel.begin(lanes)
+        window.findings.begin(lanes)
+        window.governor.start()
 
     def show_replay(self, run: Replay) -> None:
         """A kept run in the panels."""
+        self.show_replays([run])
+
+    def show_replays(self, runs: Sequence[Replay]) -> None:
+        """Kept runs in the panels, each in a lane of its own, named as the first one's experiment names its lanes."""
         # The form has this very experiment now; as long as it stays so, the panels are not emptied.
-        self._shown = lanes_of(run.experiment)
-        lanes = self._shown[:1]
-        for panel in self._window.panels:
-            panel.begin(lanes)
-            panel.receive(0, run.update)
-        self._window.runbar.begin(lanes)
-        self._window.runbar.receive(0, run.update)
-        self._window.governor.start()
+        self._shown = lanes_of(self._window.form.experiment or runs[0].experiment)
+        self._begin_panels(self._shown[:len(runs)])
+        drawn: list[Drawable] = [*self._window.panels, self._window.runbar, self._window.timeline]
+        for lane, run in enumerate(runs):
+            for part in drawn:
+                part.receive(lane, run.update)
+        self._window.timeline.set_state(runs[0].update.status.state)
+        self._window.travel.open(runs)
 
     # -- run ---------------------------------------------------------------------------------------------------
 
@@ -185,6 +197,10 @@ class Conductor(QObject):
 
     def why_not_stop(self) -> str:
         return "" if self._control.unfinished else "Nothing is running."
+
+    def why_not_undo(self) -> str:
+        changed = any(status.changes for status in self._control.statuses.values())
+        return "" if changed else "Nothing was changed while this run trains."
 
     def why_not_reset(self) -> str:
         if self._control.closing:

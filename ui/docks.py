@@ -1,57 +1,51 @@
-"""The panels in docks: the arrangement at the start, the remembered one, and the way back."""
+"""The panels in docks: arrangements by purpose, those of one's own, one panel that fills the room, and the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 from PySide6.QtCore import QByteArray, QObject, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
+from PySide6.QtGui import QAction, QCursor, QKeySequence
+from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QWidget
 
+from ui.governor import in_sight
+from ui.layouts import BY_ID, DEFAULT, Column, Layout
+from ui.letters import enlarge
 from ui.panels.panel import Lane, Panel
-from ui.settings import Settings, pack, unpack
+from ui.settings import SavedLayout, Settings, pack, unpack
 
 FORM = "form"
 VERSION = 1
-ROOMY = (1500, 900)  # from this size on everything is in sight; below, panels share tabs
+
+#: Without animations of any length: when one is deleted Qt shows a tab bar that the next arrangement may have deleted
+#: meanwhile, and the program crashes (Qt 6.10). `QMainWindow.setAnimated(False)` alone leaves those of no length.
+STILL = "QDockWidget, QTabBar, QToolBar { widget-animation-duration: 0; }"
 
 _H, _V = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-
-
-@dataclass(frozen=True)
-class Column:
-    """Panels one above the other; those that share a place are tabs of it. `share` is of the width."""
-
-    share: int
-    places: tuple[tuple[tuple[str, ...], int], ...]  # (panel ids, share of the height)
-
-
-#: The curves in a column, the gradient wall large beside them, the fields below it.
-WIDE = (
-    Column(35, ((("equation",), 20), (("losses",), 28), (("error",), 24), (("weights", "readings"), 28))),
-    Column(65, ((("gradients",), 58), (("fields",), 42))),
-)
-NARROW = (
-    Column(36, ((("losses", "error", "equation"), 50), (("weights", "readings"), 50))),
-    Column(64, ((("gradients", "fields"), 100),)),
-)
 
 
 class Docks(QObject):
     """Owns the docks of one window."""
 
     visibility_changed = Signal()
+    arranged = Signal()  # a person has moved, shown or hidden a panel
 
     def __init__(self, window: QMainWindow, form: QWidget, panels: Sequence[Panel]) -> None:
         super().__init__(window)
         self._window = window
+        window.setStyleSheet(STILL)
         self.panels = list(panels)
+        self.layout_id = DEFAULT  # the built-in arrangement that the docks were put into last
+        self.letters = 1.0
         self._brought = ""  # the panel that an experiment has brought to the front
+        self._zoomed: tuple[str, QByteArray] | None = None  # the panel that fills the room, and what was before
+        self._arranging = 0
         self.docks: dict[str, QDockWidget] = {FORM: self._dock(FORM, "Experiment", form, None)}
         for panel in self.panels:
             self.docks[panel.id] = self._dock(panel.id, panel.title, panel, panel.header)
+            panel.enlarged.connect(lambda key=panel.id: self.zoom(key))
 
     def _dock(self, key: str, title: str, widget: QWidget, head: QWidget | None) -> QDockWidget:
         dock = QDockWidget(title, self._window)
@@ -65,6 +59,8 @@ class Docks(QObject):
         dock.setTitleBarWidget(head)
         dock.setWidget(widget)
         dock.visibilityChanged.connect(self.visibility_changed)
+        dock.dockLocationChanged.connect(self._moved)
+        dock.topLevelChanged.connect(self._moved)
         return dock
 
     def actions(self, add: Callable[[QAction], None]) -> None:
@@ -75,25 +71,54 @@ class Docks(QObject):
                 action.setShortcut(QKeySequence(f"Ctrl+{number}"))
             title = dock.windowTitle()
             action.setToolTip(f"Show or hide the {'form' if key == FORM else title[:1].lower() + title[1:]}.")
+            action.triggered.connect(self._moved)
             add(action)
 
+    def _moved(self, *_: object) -> None:
+        if not self._arranging:
+            self.arranged.emit()
+
+    @contextmanager
+    def _by_program(self) -> Iterator[None]:
+        """What moves meanwhile is not moved by a person."""
+        self._arranging += 1
+        try:
+            yield
+        finally:
+            self._arranging -= 1
+
+    # -- built-in arrangements ---------------------------------------------------------------------------------
+
     def reset(self) -> None:
-        """The arrangement of the start, for the size that the window has."""
-        window = self._window
-        size = window.size()
-        columns = WIDE if size.width() >= ROOMY[0] and size.height() >= ROOMY[1] else NARROW
+        """The present built-in arrangement as it was at first, for the size that the window has."""
+        self.apply(BY_ID[self.layout_id])
+
+    def apply(self, layout: Layout) -> None:
+        """Put the docks into an arrangement, for the size that the window has."""
+        with self._by_program():
+            self._apply(layout)
+        self.set_letters(layout.letters)
+        self.visibility_changed.emit()
+
+    def _apply(self, layout: Layout) -> None:
+        window, size = self._window, self._window.size()
+        self._zoomed, self._brought, self.layout_id = None, "", layout.id
+        columns = layout.columns(size.width(), size.height())
         for dock in self.docks.values():
             dock.setFloating(False)
             window.removeDockWidget(dock)
         form = self.docks[FORM]
         window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, form)
-        form.show()
+        form.setVisible(layout.form)
         heads = self._place(columns)
-        form_width = 350 if columns is WIDE else 320
+        form_width = 0 if not layout.form else 350 if columns is layout.wide else 320
         left = max(size.width() - form_width, 400)
-        docks = [form, *(dock for dock, _ in heads)]
-        window.resizeDocks(docks, [form_width, *(left * share // 100 for _, share in heads)], _H)
-        self.visibility_changed.emit()
+        whole = sum(share for _, share in heads)  # less than 100 where none of a column's panels exists
+        widths = [left * share // whole for _, share in heads]
+        docks = [dock for dock, _ in heads]
+        if layout.form:
+            docks, widths = [form, *docks], [form_width, *widths]
+        window.resizeDocks(docks, widths, _H)
 
     def _place(self, columns: Sequence[Column]) -> list[tuple[QDockWidget, int]]:
         """Lay out the columns; the first dock of each, and its share of the width."""
@@ -126,20 +151,30 @@ class Docks(QObject):
             for dock in docks:
                 dock.show()
             docks[0].raise_()
-        height = max(window.height() - 150, 300)
+        height = max(window.height() - 190, 300)
         for places in grid:
-            window.resizeDocks([docks[0] for docks, _ in places], [height * share // 100 for _, share in places], _V)
-        # a panel that no arrangement knows becomes a tab beside the last place
-        for key, dock in self.docks.items():
-            if key != FORM and key not in known:
-                if last_place is None:
-                    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
-                else:
-                    window.tabifyDockWidget(last_place, dock)
-                dock.show()
-                if last_place is not None:
-                    last_place.raise_()
+            whole = sum(share for _, share in places)  # less than 100 where a panel does not exist
+            window.resizeDocks([docks[0] for docks, _ in places],
+                               [height * share // whole for _, share in places], _V)
+        # A panel that this arrangement does not know waits behind the last place until somebody shows it.
+        self._put_behind([key for key in self.docks if key != FORM and key not in known], last_place)
         return heads
+
+    def _put_behind(self, keys: Sequence[str], place: QDockWidget | None) -> None:
+        for key in keys:
+            dock = self.docks[key]
+            if place is None:
+                self._window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+            else:
+                self._window.tabifyDockWidget(place, dock)
+            dock.hide()
+
+    def set_letters(self, factor: float) -> None:
+        """Letters in all panels this many times as large as usual. Again after a change of theme."""
+        if factor != 1.0 or self.letters != 1.0:
+            for panel in self.panels:
+                enlarge(panel, factor)
+        self.letters = factor
 
     def bring_forward(self, lanes: Sequence[Lane]) -> None:
         """To the front of its tabs with the panel that these lanes need; back with one that the last ones needed."""
@@ -155,22 +190,115 @@ class Docks(QObject):
                     beside[0].raise_()
         self._brought = wanted
 
+    # -- one panel ---------------------------------------------------------------------------------------------
+
+    def is_shown(self, key: str) -> bool:
+        """Whether a panel has a place, be it behind another tab."""
+        return key in self.docks and not self.docks[key].isHidden()
+
+    def show_panel(self, key: str) -> bool:
+        """Show a panel and bring it to the front. False where there is none of this name."""
+        if key not in self.docks:
+            return False
+        if self._zoomed is not None and self._zoomed[0] != key:
+            self.unzoom()
+        dock = self.docks[key]
+        if dock.isHidden():
+            dock.show()
+            self._moved()
+        dock.raise_()
+        return True
+
+    def hide_panel(self, key: str) -> None:
+        self.unzoom()
+        if self.is_shown(key):
+            self.docks[key].hide()
+            self._moved()
+
+    @property
+    def zoomed(self) -> str:
+        """The panel that fills the room; '' for none."""
+        return self._zoomed[0] if self._zoomed is not None else ""
+
+    def zoom(self, key: str) -> None:
+        """Fill the room of all panels with one; again: give it back."""
+        if self._zoomed is not None:
+            self.unzoom()
+            return
+        if not self.is_shown(key) or key == FORM or self.docks[key].isFloating():
+            return
+        with self._by_program():
+            self._zoomed = key, self._window.saveState(VERSION)
+            for other, dock in self.docks.items():
+                if other not in (key, FORM) and not dock.isFloating():
+                    dock.hide()
+            self.docks[key].raise_()
+        self.visibility_changed.emit()
+
+    def unzoom(self) -> bool:
+        """All panels again, as they were. Whether one filled the room."""
+        if self._zoomed is None:
+            return False
+        with self._by_program():
+            (_, state), self._zoomed = self._zoomed, None
+            self._window.restoreState(state, VERSION)
+        self.visibility_changed.emit()
+        return True
+
+    def panel_in_hand(self) -> str:
+        """The panel that the mouse is over, or that has the focus; '' for none."""
+        for widget in (QApplication.widgetAt(QCursor.pos()), QApplication.focusWidget()):
+            while widget is not None:
+                found = next((key for key, dock in self.docks.items() if dock is widget and key != FORM), "")
+                if found:
+                    return found
+                widget = widget.parentWidget()
+        return ""
+
+    def zoom_in_hand(self) -> None:
+        """Zoom the panel under the mouse or with the focus; where one fills the room, all panels again."""
+        if not self.unzoom() and (key := self.panel_in_hand()):
+            self.zoom(key)
+
     # -- remembered --------------------------------------------------------------------------------------------
 
     def save(self, settings: Settings) -> None:
+        self.unzoom()
         settings.geometry = pack(bytes(self._window.saveGeometry().data()))
-        settings.layout = pack(bytes(self._window.saveState(VERSION).data()))
-        settings.layout_of = self._names()
+        saved = self.saved()
+        settings.layout, settings.layout_of, settings.layout_id = saved.state, saved.of, saved.base
 
     def restore(self, settings: Settings) -> bool:
-        """The arrangement of the last time. False where there is none that fits these panels."""
-        if not settings.layout or settings.layout_of != self._names():
+        """The arrangement of the last time. False where there is none that can be restored."""
+        if not settings.layout:
             return False
-        return bool(self._window.restoreState(QByteArray(unpack(settings.layout)), VERSION))
+        return self.put_back(SavedLayout(state=settings.layout, of=settings.layout_of, base=settings.layout_id))
 
-    def _names(self) -> str:
-        return ",".join(self.docks)
+    def saved(self) -> SavedLayout:
+        """The present arrangement, to be put back later."""
+        self.unzoom()
+        state = pack(bytes(self._window.saveState(VERSION).data()))
+        return SavedLayout(state=state, of=",".join(self.docks), base=self.layout_id)
+
+    def put_back(self, saved: SavedLayout) -> bool:
+        """An arrangement that was saved. Panels that have been added since stay hidden until they are shown."""
+        base = BY_ID.get(saved.base, BY_ID[DEFAULT])
+        with self._by_program():
+            self._apply(base)  # where what it does not know has a place
+            done = self._window.restoreState(QByteArray(unpack(saved.state)), VERSION)
+            known = saved.of.split(",")
+            added = [key for key in self.docks if key not in known]
+            shown = [dock for key, dock in self.docks.items() if key in known and key != FORM and not dock.isHidden()
+                     and not dock.isFloating()]
+            if done and added:
+                place = max(shown, key=lambda dock: dock.width() * dock.height(), default=None)
+                self._put_behind(added, place)
+                if place is not None:
+                    place.raise_()
+        self.set_letters(base.letters)
+        self.visibility_changed.emit()
+        return done
 
     def visible_kinds(self) -> set[str]:
         """The kinds of frames that the panels in sight draw."""
-        return {kind for panel in self.panels if panel.isVisible() for kind in panel.kinds}
+        return {kind for panel in self.panels if in_sight(panel) for kind in panel.kinds}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QWidget
 
 from studio.messages import Update
 
@@ -85,7 +86,7 @@ class Governor(QObject):
         """By how much every interval is longer than the panels asked for; 1 when there is nothing to save."""
         since = (self._last_tick or 0.0) - IDLE
         wanted = sum(account.cost / account.panel.interval for account in self._accounts
-                     if account.last > since and _shown(account.panel))
+                     if account.last > since and in_sight(account.panel))
         return max(1.0, wanted / max(self._budget - self._overhead, 0.2 * self._budget))
 
     @property
@@ -105,6 +106,10 @@ class Governor(QObject):
 
     def stop(self) -> None:
         self._timer.stop()
+
+    def excuse(self) -> None:
+        """A person has asked for a drawing outside the turns: no panel pays for it."""
+        self._open = None
 
     def tick(self) -> None:
         """One turn: charge the last drawing, hand out what is new, draw the panel that has waited longest."""
@@ -144,16 +149,18 @@ class Governor(QObject):
         stretch = self.stretch
         best, most = None, 1.0
         for account in self._accounts:
-            if account.panel.pending and _shown(account.panel):
+            if account.panel.pending and in_sight(account.panel):
                 waited = (now - account.last) / (account.panel.interval * stretch)
                 if waited >= most:
                     best, most = account, waited
         return best
 
 
-def _shown(panel: Drawable) -> bool:
-    """Whether somebody can see the panel: not in a hidden tab, not in a minimized window."""
+def in_sight(panel: Drawable) -> bool:
+    """Whether somebody can see the panel: not behind another tab, not in a minimized window."""
     if not panel.isVisible():
         return False
-    window = getattr(panel, "window", None)
-    return window is None or not window().isMinimized()
+    if not isinstance(panel, QWidget):
+        return True
+    # Qt calls a dock visible that is behind another tab; it is moved to where nothing of it is seen.
+    return not panel.window().isMinimized() and not panel.visibleRegion().isEmpty()

@@ -1,6 +1,7 @@
 """Without a display: train, then let the same panels draw into files. Also makes the pictures of the README:
 
-    python -m ui.headless window.png --size 1600x1000 --theme dark --experiment quick --seconds 60
+    python -m ui.headless window.png --size 1600x1000 --theme dark --layout losses --experiment quick --seconds 60
+    python -m ui.headless --all docs/screens --experiment quick --seconds 20
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from studio.headless import train
 from studio.messages import ENDED, RunState
 from studio.runfile import RunFileError, default_runs_folder, writable_folder
 from studio.session import Session
+from ui.layouts import BY_ID, LAYOUTS, Layout
 from ui.settings import Settings, SettingsFile
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 PICTURE = (1200, 800)  # of a panel, in pixels
 WINDOW = (1600, 1000)
+THEME_NAMES = ("light", "dark")
 
 
 def run_without_display(argv: Sequence[str] = ()) -> int:
@@ -90,19 +94,10 @@ def save_pictures(experiment: Experiment, files: Sequence[Path], folder: Path, t
 
     Raises RunFileError, OSError.
     """
-    from ui.replay import replay
-
-    runs = [replay(path) for path in files]
     with tempfile.TemporaryDirectory() as settings:
         app, window = open_unseen(Path(settings), theme, WINDOW)
         try:
-            window.documents.show(experiment.name, experiment)
-            window.banner.take_back("look")
-            for lane, run in enumerate(runs):
-                for panel in window.panels:
-                    panel.receive(lane, run.update)
-                window.runbar.receive(lane, run.update)
-            window.runbar.set_state(RunState.FINISHED)
+            show_lanes(window, files, experiment)
             saved: list[Path] = []
             spin(app, lambda: not any(panel.pending and panel.isVisible() for panel in window.panels), 20.0)
             for panel in window.panels:
@@ -115,29 +110,86 @@ def save_pictures(experiment: Experiment, files: Sequence[Path], folder: Path, t
     return saved
 
 
+def show_lanes(window: MainWindow, files: Sequence[Path], experiment: Experiment | None = None) -> None:
+    """Put kept runs into a window, one for each lane of `experiment` (that of the first run where it is not given).
+
+    Raises RunFileError.
+    """
+    from ui.replay import replay
+
+    runs = [replay(path) for path in files]
+    shown = experiment if experiment is not None else runs[0].experiment
+    if len(shown.lanes()) < len(runs):
+        raise RunFileError(f"{shown.name} has {len(shown.lanes())} lanes, not {len(runs)}.")
+    window.documents.show(shown.name, shown)
+    window.banner.take_back("look")
+    window.run.show_replays(runs)
+    window.runbar.set_state(RunState.FINISHED)
+
+
 def screenshot(path: Path, size: tuple[int, int] = WINDOW, theme: str = "light", experiment: str = gallery.DEFAULT,
-               seconds: float = 60.0) -> Path:
+               seconds: float = 60.0, layout: str = "") -> Path:
     """Open the real window without a display, train for `seconds` (less where the run ends), save its picture.
 
-    Raises ExperimentError, OSError, and RuntimeError where the training fails.
+    `layout`: a name of ui.layouts, the one that the experiment wants where it is ''.
+    Raises ExperimentError, OSError, ValueError for an unknown layout, and RuntimeError where the training fails.
     """
+    wanted = [_known(layout)] if layout else []
+    with _trained(experiment, theme, size, seconds, wanted) as (app, window):
+        spin(app, lambda: False, 1.0)
+        _grab(window, path)
+    return path
+
+
+def all_screenshots(folder: Path, size: tuple[int, int] = WINDOW, experiment: str = gallery.DEFAULT,
+                    seconds: float = 60.0) -> list[Path]:
+    """Train once for `seconds`, then save each layout in both themes as LAYOUT-THEME.png. Raises as `screenshot`."""
+    from ui.governor import in_sight
+    from ui.theme import THEMES
+
+    folder.mkdir(parents=True, exist_ok=True)
+    saved = []
+    with _trained(experiment, "light", size, seconds, LAYOUTS) as (app, window):
+        for theme in (THEMES[name] for name in THEME_NAMES):
+            window.set_theme(theme)
+            for layout in LAYOUTS:
+                window.layouts.choose(layout.id)
+                spin(app, lambda: False, 0.3)  # tabs that come to the front are in sight only now
+                spin(app, lambda: not any(panel.pending and in_sight(panel) for panel in window.panels), 5.0)
+                spin(app, lambda: False, 0.7)
+                saved.append(_grab(window, folder / f"{layout.id}-{theme.name}.png"))
+    return saved
+
+
+@contextmanager
+def _trained(experiment: str, theme: str, size: tuple[int, int], seconds: float,
+             layouts: Sequence[Layout]) -> Iterator[tuple[QApplication, MainWindow]]:
+    """A window whose experiment has trained for `seconds` and is paused then; in the first of the layouts."""
     chosen = find(experiment)
     with tempfile.TemporaryDirectory() as scratch:
         app, window = open_unseen(Path(scratch), theme, size)
         window.settings.runs_folder = scratch
         try:
             window.documents.show(chosen.name, chosen)
+            if layouts:
+                window.layouts.choose(layouts[0].id)
             if seconds > 0:
                 window.run.toggle()
                 spin(app, lambda: window.control.state is not RunState.PREPARING, 300.0)
                 spin(app, lambda: window.control.state in ENDED, seconds)
                 if window.control.state is RunState.FAILED:
                     raise RuntimeError(next(iter(window.control.statuses.values())).message)
-            spin(app, lambda: False, 1.0)
-            _grab(window, path)
+                if len(layouts) > 1:
+                    window.control.pause()
+            yield app, window
         finally:
             _shut(app, window)
-    return path
+
+
+def _known(layout: str) -> Layout:
+    if layout not in BY_ID:
+        raise ValueError(f"there is no layout '{layout}'; the layouts are {', '.join(BY_ID)}")
+    return BY_ID[layout]
 
 
 def open_unseen(settings: Path, theme: str, size: tuple[int, int]) -> tuple[QApplication, MainWindow]:
@@ -200,19 +252,28 @@ def _shut(app: QApplication, window: MainWindow) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command that makes pictures of the window."""
     parser = argparse.ArgumentParser(prog="python -m ui.headless", description="Save a picture of the window.")
-    parser.add_argument("path", type=Path, help="the PNG file")
+    parser.add_argument("path", type=Path, nargs="?", help="the PNG file")
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="save every layout in both themes into this folder")
     parser.add_argument("--size", default="1600x1000", help="width and height in pixels, such as 1600x1000")
-    parser.add_argument("--theme", choices=("light", "dark"), default="light")
+    parser.add_argument("--theme", choices=THEME_NAMES, default="light")
+    parser.add_argument("--layout", default="", help=f"the arrangement of the panels: {', '.join(BY_ID)}")
     parser.add_argument("--experiment", default=gallery.DEFAULT, help="a name of the gallery, or a TOML file")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to train before the picture")
     options = parser.parse_args(argv)
+    if (options.path is None) is (options.all is None):
+        print("Name the PNG file, or --all and a folder.", file=sys.stderr)
+        return BAD_INPUT
     try:
         width, height = (int(part) for part in options.size.split("x"))
-        screenshot(options.path, (width, height), options.theme, options.experiment, options.seconds)
+        if options.all is not None:
+            saved = all_screenshots(options.all, (width, height), options.experiment, options.seconds)
+        else:
+            saved = [screenshot(options.path, (width, height), options.theme, options.experiment, options.seconds,
+                                options.layout)]
     except (ValueError, OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    print(options.path)
+    print(*saved, sep="\n")
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QColor, QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut, QTextDocument
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -14,10 +14,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QLabel,
     QMainWindow,
-    QMenu,
     QPushButton,
-    QToolBar,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,25 +24,31 @@ from studio.experiment import Experiment
 from studio.messages import RunState
 from studio.session import Session
 from ui import dialogs
-from ui.actions import MENUS, TOOLBAR, WITH_TEXT, Actions
+from ui.actions import Actions, native
 from ui.banner import Banner
+from ui.bars import build_menus, build_messages, build_timeline, build_toolbar
 from ui.conductor import Conductor
 from ui.docks import Docks
 from ui.documents import Documents
+from ui.explain import close_explanation
+from ui.findings import Findings
 from ui.forms.form import ExperimentForm
 from ui.forms.gallery import GalleryList, SearchLine
 from ui.governor import Drawable, Governor
-from ui.icons import icon
+from ui.layout_choice import LayoutChoice
+from ui.panel_picker import PanelPicker
 from ui.panels import PANELS
 from ui.panels.panel import Panel
+from ui.plots.canvas import Readout
 from ui.reports import Reports
 from ui.run_control import RunControl, SessionLike
 from ui.settings import Settings, SettingsFile, unpack
 from ui.statusbar import RunBar
 from ui.theme import THEMES, Theme, apply
+from ui.timeline import Timeline
+from ui.travel import Travel
 
 SIZE = (1600, 1000)
-
 
 
 class MainWindow(QMainWindow):
@@ -56,6 +59,10 @@ class MainWindow(QMainWindow):
     reports: Reports
     documents: Documents
     docks: Docks
+    layouts: LayoutChoice
+    travel: Travel
+    timeline: Timeline
+    findings: Findings
     form: ExperimentForm
 
     def __init__(self, settings_file: SettingsFile | None = None,
@@ -83,8 +90,8 @@ class MainWindow(QMainWindow):
         self.resize(*SIZE)
         if self.settings.geometry:
             self.restoreGeometry(QByteArray(unpack(self.settings.geometry)))
-        self.docks.reset()
-        self.docks.restore(self.settings)
+        if not self.docks.restore(self.settings):
+            self.docks.reset()
         self.documents.fill_gallery()
         self.reports.settings_problems()
 
@@ -101,13 +108,18 @@ class MainWindow(QMainWindow):
         self.runbar = RunBar()
         self.panels: list[Panel] = [panel() for panel in PANELS]
         self.docks = Docks(self, self._form_side(), self.panels)
+        self.timeline = Timeline()
+        self.travel = Travel(self)
+        self.findings = Findings(self)
+        self.layouts = LayoutChoice(self)
         self.actions_by_id = Actions(self)
-        self._build_toolbar()
-        self._build_menus()
+        for build in (build_toolbar, build_messages, build_timeline, build_menus):
+            build(self)
+        self.actions_by_id["file.isolate"].setChecked(self.isolate)
         status = self.statusBar()
         status.setSizeGripEnabled(False)
         status.addWidget(self.runbar, 1)
-        drawn: list[Drawable] = [*self.panels, self.runbar]
+        drawn: list[Drawable] = [*self.panels, self.runbar, self.timeline]
         self.governor.set_panels(drawn)
         space = QShortcut(QKeySequence(Qt.Key.Key_Space), self)
         space.activated.connect(self._space)
@@ -138,69 +150,6 @@ class MainWindow(QMainWindow):
         side.setMinimumWidth(290)
         return side
 
-    def _build_toolbar(self) -> None:
-        bar = QToolBar("Tools", self)
-        bar.setObjectName("toolbar")
-        bar.setMovable(False)
-        bar.toggleViewAction().setEnabled(False)
-        for key in TOOLBAR:
-            if key == "-":
-                bar.addSeparator()
-            elif key == "*space":
-                space = QWidget(bar)
-                space.setSizePolicy(space.sizePolicy().Policy.Expanding, space.sizePolicy().Policy.Preferred)
-                bar.addWidget(space)
-            elif key == "*panels":
-                self.panels_button = QToolButton(bar)
-                self.panels_button.setToolTip("Show and hide panels.")
-                self.panels_button.setAccessibleName("Show and hide panels")
-                self.panels_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-                bar.addWidget(self.panels_button)
-            else:
-                action = self.actions_by_id[key]
-                bar.addAction(action)
-                button = bar.widgetForAction(action)
-                if isinstance(button, QToolButton):
-                    button.setAccessibleName(action.iconText().rstrip("."))
-                    if key in WITH_TEXT:
-                        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)
-        self.addToolBarBreak(Qt.ToolBarArea.TopToolBarArea)
-        strip = QToolBar("Messages", self)
-        strip.setObjectName("messages")
-        strip.setMovable(False)
-        strip.setStyleSheet("QToolBar { padding: 0; border: 0; }")
-        strip.toggleViewAction().setVisible(False)
-        self.banner.setSizePolicy(self.banner.sizePolicy().Policy.Expanding, self.banner.sizePolicy().Policy.Preferred)
-        place = strip.addWidget(self.banner)
-        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, strip)
-        self.banner.shown.connect(place.setVisible)
-        self.banner.shown.connect(strip.setVisible)
-
-    def _build_menus(self) -> None:
-        panels = QMenu("Panels", self)
-        self.docks.actions(panels.addAction)
-        panels.addSeparator()
-        panels.addAction(self.actions_by_id["view.reset"])
-        self.panels_button.setMenu(panels)
-        for title, keys in MENUS.items():
-            menu = self.menuBar().addMenu(title)
-            menu.setToolTipsVisible(True)
-            for key in keys:
-                if key == "-":
-                    menu.addSeparator()
-                elif key == "*panels":
-                    self.docks.actions(menu.addAction)
-                elif key == "*gallery":
-                    menu.aboutToShow.connect(lambda menu=menu: self.documents.fill_gallery_menu(menu))
-                elif key == "*recent":
-                    recent = menu.addMenu("Open recent")
-                    recent.setToolTipsVisible(True)
-                    menu.aboutToShow.connect(lambda menu=recent: self.documents.fill_recent(menu))
-                else:
-                    menu.addAction(self.actions_by_id[key])
-        self.actions_by_id["file.isolate"].setChecked(self.isolate)
-
     def _connect(self) -> None:
         self.control.changed.connect(self.refresh)
         self.control.happened.connect(self.reports.happened)
@@ -209,8 +158,53 @@ class MainWindow(QMainWindow):
         self.gallery.chosen.connect(self.documents.choose)
         # Queued: while a dock is being hidden, its panel still says that it is visible.
         self.docks.visibility_changed.connect(self.run.watch, Qt.ConnectionType.QueuedConnection)
+        self.docks.visibility_changed.connect(self.travel.refresh, Qt.ConnectionType.QueuedConnection)
         for panel in self.panels:
             panel.command.connect(self.control.steer)
+            panel.pointed.connect(lambda step, source=panel: self._point(step, source))
+        track = self.timeline.track
+        track.pointed.connect(lambda step: self._point(step, self.timeline))
+        track.moved.connect(self.travel.wish)
+        track.stepped.connect(self.travel.go_by)
+        track.home.connect(lambda: self.travel.go(0))
+        track.live.connect(self.travel.live)
+        self.timeline.play.connect(self.travel.play)
+        self.timeline.speed.connect(self.travel.set_speed)
+        self.travel.moved.connect(lambda: self.timeline.show_at(self.travel.at, self.travel.playing))
+        self.travel.seen.connect(self._recorded)
+
+    # -- time --------------------------------------------------------------------------------------------------
+
+    def _point(self, step: float | None, source: QWidget) -> None:
+        """The step under the mouse, shown wherever steps are an axis."""
+        parts: list[Panel | Timeline] = [*self.panels, self.timeline]
+        for part in parts:
+            if part is not source and part.isVisible():
+                part.set_cursor(step)
+
+    def _recorded(self) -> None:
+        self.timeline.show_recorded(self.travel.steps(), self.travel.problem)
+        self.actions_by_id.refresh()
+
+    def escape(self) -> None:
+        """Empty a search; close an explanation; back to live; all panels instead of the one that fills the room."""
+        focus = QApplication.focusWidget()
+        if isinstance(focus, SearchLine) and focus.text():
+            focus.clear()
+        elif not close_explanation():
+            if self.travel.at is not None or self.travel.playing:
+                self.travel.live()
+            else:
+                self.docks.unzoom()
+
+    def copy_readout(self) -> None:
+        """The text of the small box beside the mouse, to the clipboard."""
+        shown = [box for panel in self.panels for box in panel.findChildren(Readout) if box.isVisible()]
+        if shown:
+            document = QTextDocument()
+            document.setHtml(shown[0].text())
+            QGuiApplication.clipboard().setText(document.toPlainText())
+        self.runbar.say("Copied." if shown else "Point at a plot; Ctrl+C copies the numbers that are shown there.")
 
     # -- experiment --------------------------------------------------------------------------------------------
 
@@ -222,6 +216,7 @@ class MainWindow(QMainWindow):
     def experiment_opened(self) -> None:
         """Another experiment is in the form: show its empty plots, and say what comes next."""
         self.run.experiment_opened()
+        self.layouts.for_experiment(self.documents.current)
         self.docks.bring_forward(self.control.lanes)
         self.reports.welcome()
         self.refresh()
@@ -253,6 +248,7 @@ class MainWindow(QMainWindow):
             self.reason.setText("The form has changed; this run goes on as it was started. Reset takes the changes.")
         self.reason.setVisible(bool(self.reason.text()))
         self.runbar.set_state(state)
+        self.timeline.set_state(state)
         self.reports.state_changed(state)
         self.governor.start()
         if self._close_at_end and not self.control.unfinished and not self._leaving:
@@ -302,9 +298,13 @@ class MainWindow(QMainWindow):
         """Colors that each part sets itself."""
         theme = self.theme
         self.actions_by_id.restyle(theme)
-        self.panels_button.setIcon(icon("panels", QColor(theme.text)))
+        close_explanation()  # it has the colors of before
         for panel in self.panels:
             panel.restyle(theme)
+        self.docks.set_letters(self.docks.letters)
+        self.timeline.restyle(theme)
+        for picker in self.findChildren(PanelPicker):
+            picker.restyle(theme)
         self.banner.restyle(theme)
         self.form.restyle(theme)
         self.runbar.restyle(theme)
@@ -320,9 +320,21 @@ class MainWindow(QMainWindow):
         self.runbar.say("The next run trains in a process of its own" if self.isolate
                         else "The next run trains in a thread of this program")
 
+    def show_panels(self) -> QDialog:
+        """All panels with a picture of each; a click shows or hides one."""
+        for picker in self.findChildren(PanelPicker):
+            picker.raise_()
+            return picker
+        picker = PanelPicker(self, self.docks, self.theme)
+        picker.chosen.connect(lambda key, on: self.docks.show_panel(key) if on else self.docks.hide_panel(key))
+        picker.show()
+        return picker
+
     def show_keys(self) -> QDialog:
         rows = [(dock.toggleViewAction().shortcut().toString(QKeySequence.SequenceFormat.NativeText),
                  dock.toggleViewAction().toolTip()) for dock in self.docks.docks.values()]
+        rows += [(f"{native('Alt+1')}, {native('Alt+2')} ...", "The layouts, in the order of the View menu."),
+                 ("Left, Right, Home, End", "On the timeline: the recorded step before and after, the first, live.")]
         return dialogs.show_keys(self, [row for row in rows if row[0]])
 
     def show_about(self) -> None:
@@ -341,6 +353,8 @@ class MainWindow(QMainWindow):
                 event.ignore()
                 return
             self._leaving = True
+            close_explanation()
+            self.travel.stop()
             self.documents.keep_draft()
             self.settings.drafts = self.documents.drafts
             self.docks.save(self.settings)
@@ -351,6 +365,7 @@ class MainWindow(QMainWindow):
         if self.control.closing:
             event.ignore()
             return
+        self.travel.stop()
         self.governor.stop()
         self.form.stop()
         event.accept()

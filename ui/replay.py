@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.frames import FRAMES, Frame
 from studio.experiment import Experiment
-from studio.messages import ENDED, Event, RunState, Status, Update
-from studio.runfile import load_run
+from studio.messages import ENDED, HISTORIES, Event, RunState, Status, Update
+from studio.runfile import Run, load_run
+
+MOST_PAST = 400  # frames of each kind that are drawn over time; as many as a panel keeps
+
+#: Every kind of frame that a run file has frames of, in the order of their definition.
+KINDS = tuple(frame.kind for frame in FRAMES if frame.kind != "scalars")
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,7 @@ class Replay:
     path: Path
     experiment: Experiment
     update: Update
+    run: Run
 
 
 def replay(path: Path) -> Replay:
@@ -25,15 +32,22 @@ def replay(path: Path) -> Replay:
     run = load_run(path)
     errors: dict[str, float] = {}
     readings: dict[str, float] = {}
-    for frame in run.scalars:
-        errors.update(frame.relative_l2)
-        readings.update(frame.readings)
+    for scalars in run.scalars:
+        errors.update(scalars.relative_l2)
+        readings.update(scalars.readings)
     last = run.scalars[-1] if run.scalars else None
-    frames = {}
-    for kind in ("gradients", "fields"):
+    frames: dict[str, Frame] = {}
+    past: list[Frame] = []
+    for kind in KINDS:
         steps = run.frame_steps(kind)
-        if steps:
+        if kind in HISTORIES:
+            kept = [run.frame(kind, step) for step in thinned(steps, MOST_PAST)]
+            past += kept
+            if kept:
+                frames[kind] = kept[-1]
+        elif steps:
             frames[kind] = run.frame(kind, steps[-1])
+    past.sort(key=lambda frame: frame.step)  # stable: frames of one step stay in the order of their kinds
     # a run whose writer was killed still says 'running'; nothing runs here
     state = RunState(run.state) if run.state in {str(one) for one in ENDED} else RunState.STOPPED
     status = Status(
@@ -41,9 +55,17 @@ def replay(path: Path) -> Replay:
         steps_per_second=run.step / run.seconds if run.seconds > 0 else 0.0, relative_l2=errors, readings=readings,
         losses=last.losses if last else {}, weights=last.weights if last else {},
         learning_rate=last.learning_rate if last else run.experiment.optimizer.learning_rate,
-        balancing=run.experiment.balancing.rule, engine=_engine(run.events),
+        balancing=run.experiment.balancing.rule, engine=_engine(run.events), run_file=str(path),
     )
-    return Replay(path, run.experiment, Update(status=status, scalars=run.scalars, frames=frames, events=run.events))
+    update = Update(status=status, scalars=run.scalars, frames=frames, past=tuple(past), events=run.events)
+    return Replay(path, run.experiment, update, run)
+
+
+def thinned(steps: Sequence[int], most: int) -> list[int]:
+    """At most so many of the steps, evenly spaced in their order, the first and the last among them."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
 
 
 def _engine(events: Sequence[Event]) -> str:

@@ -3,18 +3,22 @@ makes the window wait."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Signal
 
 from studio.experiment import Experiment
+from studio.findings import Remedy
 from studio.messages import ENDED, RunState, Status, Update
 from ui.background import Background
 from ui.panels.panel import Lane
 
 CLOSING_TIMEOUT = 10.0  # seconds that a session gets to write its checkpoint
+
+#: Kinds that come with every update, whoever looks.
+ALWAYS = frozenset({"scalars", "status"})
 
 #: Sessions that did not end in time; kept, because what a running thread uses must not be collected.
 wedged: list[SessionLike] = []
@@ -37,6 +41,10 @@ class SessionLike(Protocol):
     def set_weight(self, term: str, value: float) -> None: ...
     def set_balancing(self, rule: str) -> None: ...
     def set_learning_rate(self, value: float) -> None: ...
+    def demand(self, kind: str, options: Mapping[str, Any]) -> None: ...
+    def view(self, kind: str, options: Mapping[str, Any]) -> None: ...
+    def change(self, remedy: Remedy) -> None: ...
+    def undo(self) -> None: ...
     def watch(self, kinds: Iterable[str]) -> None: ...
     def take(self) -> Update: ...
     def close(self, timeout: float = 10.0) -> bool: ...
@@ -55,6 +63,7 @@ class RunControl(QObject):
 
     changed = Signal()  # the state, or what can be done in it
     happened = Signal(int, object)  # lane, Event
+    found = Signal(int, object)  # lane, tuple of the doctor's findings: they are others than before
     refused = Signal(str)  # a command that made no sense, as a sentence
     closed = Signal(bool)  # the sessions are gone; False: one did not end in time
 
@@ -132,7 +141,7 @@ class RunControl(QObject):
         self._each(lambda session: session.stop(), {RunState.RUNNING, RunState.PREPARING, RunState.PAUSED})
 
     def steer(self, lane: int, kind: str, value: object) -> None:
-        """A live change from a panel: 'weight' with (term, value), 'balancing' with a rule, 'learning_rate'."""
+        """A command of a panel to the sessions, in the words of `Panel.command`; lane -1 is all of them."""
         if not self.sessions:
             self.refused.emit("There is no run to steer yet. Press Start first, or set the value in the form.")
             return
@@ -159,7 +168,7 @@ class RunControl(QObject):
 
     def watch(self, kinds: Iterable[str]) -> None:
         """The kinds of frames that somebody looks at now."""
-        wanted = frozenset(kinds) & {"gradients", "fields"}
+        wanted = frozenset(kinds) - ALWAYS
         if wanted != self._kinds:
             self._kinds = wanted
             for session in self.sessions:
@@ -170,6 +179,7 @@ class RunControl(QObject):
     def take(self) -> list[tuple[int, Update]]:
         """Everything new, by lane. Called by the governor; tells of changes of state and of events."""
         updates: list[tuple[int, Update]] = []
+        found: list[tuple[int, object]] = []
         moved = False
         for lane, session in enumerate(self.sessions):
             update = session.take()
@@ -178,13 +188,17 @@ class RunControl(QObject):
             if begun and update.status.state is RunState.READY:
                 continue  # the thread has not come round to its start yet
             self.statuses[lane] = update.status
-            if before is None or before.state is not update.status.state:
+            if before is None or before.state is not update.status.state or before.changes != update.status.changes:
                 moved = True
+            if update.status.findings != (before.findings if before is not None else ()):
+                found.append((lane, update.status.findings))
             if update.scalars or update.frames or update.events or before != update.status:
                 updates.append((lane, update))
         for lane, update in updates:
             for event in update.events:
                 self.happened.emit(lane, event)
+        for lane, findings in found:
+            self.found.emit(lane, findings)
         if moved:
             self.changed.emit()
         return updates
@@ -250,11 +264,20 @@ def _close_all(sessions: list[SessionLike], timeout: float) -> bool:
 
 
 def _apply(session: SessionLike, kind: str, value: object) -> None:
-    if kind == "weight" and isinstance(value, tuple):
-        session.set_weight(str(value[0]), float(value[1]))
-    elif kind == "balancing":
-        session.set_balancing(str(value))
-    elif kind == "learning_rate" and isinstance(value, (int, float)):
-        session.set_learning_rate(float(value))
-    else:
-        raise ValueError(f"'{kind}' with {value!r} is nothing that a run can be told")
+    match kind, value:
+        case "weight", (term, int() | float() as number):
+            session.set_weight(str(term), number)
+        case "balancing", _:
+            session.set_balancing(str(value))
+        case "learning_rate", int() | float():
+            session.set_learning_rate(float(value))
+        case "demand", (str(what), Mapping() as options):
+            session.demand(what, options)
+        case "view", (str(what), Mapping() as options):
+            session.view(what, options)
+        case "change", Remedy():
+            session.change(value)
+        case "undo", None:
+            session.undo()
+        case _:
+            raise ValueError(f"'{kind}' with {value!r} is nothing that a run can be told")

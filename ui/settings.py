@@ -30,6 +30,26 @@ def unpack(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
+def _is_base64(value: str) -> str:
+    try:
+        unpack(value)
+    except (binascii.Error, ValueError):
+        raise ValueError("this is not base64 text") from None
+    return value
+
+
+class SavedLayout(BaseModel):
+    """An arrangement of the panels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: str  # of docks and toolbars, base64
+    of: str  # the docks that `state` arranges, parted by commas; others are hidden
+    base: str = "overview"  # the built-in arrangement that it was made from
+
+    _check = field_validator("state")(_is_base64)
+
+
 class Settings(BaseModel):
     """Choices of a person that decide nothing about the numbers of a run."""
 
@@ -39,7 +59,10 @@ class Settings(BaseModel):
     theme: Literal["system", "light", "dark"] = "system"
     geometry: str = ""  # place and size of the window, base64
     layout: str = ""  # arrangement of docks and toolbars, base64
-    layout_of: str = ""  # the panels that `layout` arranges; another set of panels starts from the default
+    layout_of: str = ""  # the docks that `layout` arranges; panels added since stay hidden until they are shown
+    layout_id: str = "overview"  # the built-in arrangement that it was made from
+    layout_chosen: bool = False  # by a person; otherwise an experiment's chapter may choose
+    layouts: dict[str, SavedLayout] = Field(default_factory=dict)  # of one's own, by name, in the order of the menu
     # On Windows torch does not load after Qt in one process, so the training gets a process of its own there.
     isolate: bool = sys.platform == "win32"
     runs_folder: str = ""  # '' is the program's own folder
@@ -47,14 +70,7 @@ class Settings(BaseModel):
     drafts: dict[str, dict[str, Any]] = Field(default_factory=dict)  # what was typed over each experiment
     recent: tuple[str, ...] = Field(default=(), max_length=RECENT)  # run files and experiments, the newest first
 
-    @field_validator("geometry", "layout")
-    @classmethod
-    def _is_base64(cls, value: str) -> str:
-        try:
-            unpack(value)
-        except (binascii.Error, ValueError):
-            raise ValueError("this is not base64 text") from None
-        return value
+    _check = field_validator("geometry", "layout")(_is_base64)
 
     def remember(self, path: Path) -> None:
         """Put `path` at the head of the recent files."""

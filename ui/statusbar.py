@@ -128,10 +128,17 @@ class RunBar(QWidget):
             cell.setText(self._lane_text(lane, self._statuses.get(lane.index)))
         engines = sorted({s.engine for s in statuses if s.step})
         self.engine.setText(" / ".join(engines))
-        said = next((s.message for s in statuses if s.message), "")
+        said = next((s.message for s in statuses if s.message), "") or self._busy()
         if said != self._said:
             self._said = said
             self.say(said)
+
+    def _busy(self) -> str:
+        """What the lanes are computing because somebody asked for it; '' for nothing."""
+        several = len(self._lanes) > 1
+        parts = [f"{lane.label}: {busy}" if several else busy for lane in self._lanes
+                 if lane.index in self._statuses and (busy := self._statuses[lane.index].busy)]
+        return f"Computing {', '.join(parts)} ..." if parts else ""
 
     def restyle(self, theme: Theme) -> None:
         self._theme = theme

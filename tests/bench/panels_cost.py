@@ -20,19 +20,32 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from core.frames import ScalarsFrame  # noqa: E402
-from studio.messages import Update  # noqa: E402
-from tests.ui import samples  # noqa: E402
+from studio.messages import HISTORIES, Update  # noqa: E402
+from tests.ui import samples, samples_learned  # noqa: E402
 from ui import theme  # noqa: E402
 from ui.panels import PANELS, Panel  # noqa: E402
 
 SIZES = {
     "gradients": (660, 330),
     "fields": (660, 330),
+    "doctor": (420, 260),
     "losses": (320, 230),
     "error": (320, 230),
     "weights": (330, 250),
     "readings": (330, 250),
     "equation": (320, 230),
+    "stiffness": (420, 260),
+    "spectrum": (660, 330),
+    "landscape": (660, 330),
+    "ntk": (660, 330),
+    "slopes": (660, 330),
+    "activations": (660, 330),
+    "conditioning": (660, 330),
+    "liveness": (420, 260),
+    "timing": (420, 260),
+    "gradient_history": (660, 400),
+    "alignment": (660, 330),
+    "step_check": (660, 330),
 }
 REPEATS = 60
 
@@ -55,12 +68,20 @@ def updates(lane: int) -> list[Update]:
         frames = {
             "gradients": samples.gradients_frame(lane, 1000 + index % 5),
             "fields": samples.fields_frame(lane, 1000 + index % 5),
+            "stiffness": samples.stiffness_frame(lane, step),
+            "spectrum": samples.spectrum_frame(lane, step, 10_000),
+            "landscape": samples.landscape_frame(lane, step, 31),
+            "ntk": samples.ntk_frame(lane, step),
+            "alignment": samples.alignment_frame(lane, step),
+            "step_check": samples.step_check_frame(lane, step),
         }
+        frames |= {frame.kind: frame for frame in (make(lane, step) for make in samples_learned.EVERY)}
         out.append(
             Update(
                 status=samples.status(step=step, rule=("fixed", "annealing-siam")[lane]),
                 scalars=(scalar,),
                 frames=frames,
+                past=tuple(frame for kind, frame in frames.items() if kind in HISTORIES),
             )
         )
     return out

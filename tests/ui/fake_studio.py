@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from pytestqt.qtbot import QtBot
 
 from studio.experiment import Experiment
+from studio.findings import Remedy
 from studio.messages import ENDED, Event, RunState, Status, Update
 from ui import dialogs
 from ui.main_window import MainWindow
@@ -65,6 +66,20 @@ class FakeSession:
 
     def set_learning_rate(self, value: float) -> None:
         self.calls.append(f"rate {value:g}")
+
+    def demand(self, kind: str, options: Mapping[str, object]) -> None:
+        if kind == "nonsense":
+            raise ValueError(f"there is nothing called '{kind}' to compute")
+        self.calls.append(f"demand {kind} {dict(options)}")
+
+    def view(self, kind: str, options: Mapping[str, object]) -> None:
+        self.calls.append(f"view {kind} {dict(options)}")
+
+    def change(self, remedy: Remedy) -> None:
+        self.calls.append(f"change {remedy.text}")
+
+    def undo(self) -> None:
+        self.calls.append("undo")
 
     def watch(self, kinds: Iterable[str]) -> None:
         self.calls.append("watch " + ",".join(sorted(kinds)))

@@ -7,8 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from core.frames import FieldsFrame, GradientsFrame, ScalarsFrame, frozen
-from studio.messages import RunState, Status, Update
+from core.frames import (
+    AlignmentFrame,
+    FieldsFrame,
+    Frame,
+    GradientsFrame,
+    LandscapeFrame,
+    NtkFrame,
+    ScalarsFrame,
+    SpectrumFrame,
+    StepCheckFrame,
+    StiffnessFrame,
+    frozen,
+)
+from studio.findings import Finding, Remedy, Severity
+from studio.messages import HISTORIES, RunState, Status, Update
+from tests.ui import samples_learned
 from ui.panels.panel import Lane
 
 TERMS = ("residual", "boundary")
@@ -59,10 +73,10 @@ def experiment(label: str = "M1", rule: str = "fixed", **changes: Any) -> Any:
         "problem": problem,
         "terms": TERMS,
         "decomposition": SimpleNamespace(splits={}, local=()),
-        "network": SimpleNamespace(slopes="layer"),
+        "network": SimpleNamespace(slopes="layer", raf="none"),
         "balancing": SimpleNamespace(rule=rule, weights={}, direction="sum", points="equal"),
         "training": SimpleNamespace(steps=40_000),
-        "optimizer": SimpleNamespace(learning_rate=1e-3),
+        "optimizer": SimpleNamespace(kind="adam", learning_rate=1e-3),
     }
     return SimpleNamespace(**{**values, **changes})
 
@@ -182,10 +196,142 @@ def update(
 ) -> Update:
     """What a lane says: `count` scalars and, where wanted, one frame of each other kind."""
     kept = scalars(lane, count) if count else ()
-    more = {"gradients": gradients_frame(lane, step), "fields": fields_frame(lane, step)} if frames else {}
+    more: dict[str, Frame] = {}
+    if frames:
+        more = {"gradients": gradients_frame(lane, step), "fields": fields_frame(lane, step)}
+        for make in (stiffness_frame, spectrum_frame, landscape_frame, ntk_frame, alignment_frame, step_check_frame,
+                     *samples_learned.EVERY):
+            frame = make(lane, step)
+            more[frame.kind] = frame
     weights = kept[-1].weights if kept else {}
     return Update(
-        status=status(state, step, ("fixed", "annealing-siam")[lane], weights=weights),
+        status=status(state, step, ("fixed", "annealing-siam")[lane], weights=weights, findings=findings(lane)),
         scalars=kept,
         frames=more,
+        past=(*past_of(lane, step), *(frame for kind, frame in more.items() if kind in HISTORIES)) if frames else (),
     )
+
+
+def past_of(lane: int, step: int) -> list[Frame]:
+    """What came before the frames of a step."""
+    makers = (stiffness_frame, ntk_frame, *samples_learned.OVER_TIME)
+    return [make(lane, step * part // 4) for part in (1, 2, 3) for make in makers]
+
+
+def stiffness_frame(lane: int, step: int = 1000, **changes: Any) -> StiffnessFrame:
+    """A residual that is 500 times stiffer than the boundary, stiffer than 2 / rate from about step 800 on."""
+    growth = 1 - float(np.exp(-step / 2000))
+    residual, boundary = 100 + 8e3 * growth, 5 + 10 * growth
+    weights = np.array([1.0, 1.0 if lane == 0 else 96.0])
+    largest = np.array([residual + weights[1] * boundary * 0.1, residual, boundary, 60 + 90 * growth])
+    values: dict[str, Any] = {
+        "rows": ("total", *TERMS, "preconditioned"), "largest": frozen(largest),
+        "lowest": frozen(-0.3 * largest), "accuracy": frozen(np.array([1e-3, 2e-3, 0.01, 0.3])),
+        "weights": frozen(weights), "learning_rate": 1e-3 * 0.9 ** (step / 1000), "products": 80,
+    }
+    return StiffnessFrame(step=step, **(values | changes))
+
+
+def spectrum_frame(lane: int, step: int = 1000, size: int = 500, *, full: bool = True) -> SpectrumFrame:
+    """A few large eigenvalues, a third negative ones, and a cluster at zero."""
+    rng = np.random.default_rng(step + lane)
+    found, weights = {}, {}
+    for row, scale in (("residual", 1e4), ("boundary", 30.0), ("total", 1.01e4)):
+        body = rng.choice([-0.3, 1.0], size) * scale * 10.0 ** rng.uniform(-9, -1.5, size)
+        body[:3] = scale * np.array([1.0, 0.4, 0.2]) * (1 + step / 1e5)
+        found[row] = frozen(np.sort(body))
+        weights[row] = frozen(np.full(size, 1 / size))
+    return SpectrumFrame(step=step, parameters=size if full else 40 * size, full=full, eigenvalues=found,
+                         weights=weights)
+
+
+def landscape_frame(lane: int, step: int = 1000, size: int = 21) -> LandscapeFrame:
+    """A gorge along b for the residual, a slope along b for the boundary."""
+    axis = np.arange(-(size // 2), size // 2 + 1) / (size // 2) * 0.5
+    a, b = np.meshgrid(axis, axis, indexing="ij")
+    residual = (1 + lane) * (0.3 + 4e3 * (a - 0.2 * b) ** 2 + 5 * b**2)
+    boundary = 0.01 + 0.2 * (b - 0.4) ** 2
+    losses = {"residual": residual, "boundary": boundary, "total": residual + boundary}
+    return LandscapeFrame(step=step, directions=("gradient", "random"), axes=(frozen(axis), frozen(axis)),
+                          losses={name: frozen(values) for name, values in losses.items()})
+
+
+def ntk_frame(lane: int, step: int = 1000, rows: int = 16, **changes: Any) -> NtkFrame:
+    """A residual's kernel over six decades, a boundary's that falls to the numerical floor."""
+    index = np.arange(rows)
+    residual = 1e4 * 10.0 ** (-index * (0.42 - 0.1 * lane) * np.exp(-step / 2e4))
+    boundary = 3e2 * 10.0 ** (-index * 2.4)
+    spectra = {"residual": residual, "boundary": boundary,
+               "all": np.sort(np.concatenate([1.01 * residual, boundary]))[::-1]}
+    ranks = {}
+    for name, spectrum in spectra.items():
+        share = spectrum / spectrum.sum()
+        ranks[name] = float(np.exp(-(share * np.log(share)).sum()))
+    values: dict[str, Any] = {
+        "terms": TERMS, "points": frozen(np.array([rows, rows])),
+        "eigenvalues": {name: frozen(spectrum) for name, spectrum in spectra.items()},
+        "kappa": {name: float(spectrum[0] / spectrum[-1]) for name, spectrum in spectra.items()},
+        "floored": {"residual": False, "boundary": True, "all": True}, "effective_rank": ranks,
+        "trace": frozen(np.array([residual.mean(), boundary.mean()])),
+        "trace_activations": frozen(np.array([0.2 * residual.mean(), 0.01 * boundary.mean()])),
+    }
+    return NtkFrame(step=step, **(values | changes))
+
+
+def alignment_frame(lane: int, step: int = 1000, terms: tuple[str, ...] = TERMS, **changes: Any) -> AlignmentFrame:
+    """In lane 0 the boundary turns against the residual; in lane 1 it stays about at a right angle."""
+    rng = np.random.default_rng(step + lane)
+    base = np.eye(len(terms)) + (-0.5 if lane == 0 else 0.1) * (1 - np.exp(-step / 4000))
+    units = base + rng.normal(0, 0.1, base.shape)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    mean = units.mean(axis=0)
+    values: dict[str, Any] = {
+        "terms": terms, "weights": frozen(np.ones(len(terms))), "norms": frozen(10.0 ** -np.arange(len(terms))),
+        "cosines": frozen(np.clip(units @ units.T, -1, 1)), "within": float(2 * mean @ mean - 1),
+        "between": float("nan") if step == 0 else float(np.tanh(rng.normal(0.6, 0.4))),
+    }
+    return AlignmentFrame(step=step, **(values | changes))
+
+
+def step_check_frame(lane: int, step: int = 1000, terms: tuple[str, ...] = TERMS, **changes: Any) -> StepCheckFrame:
+    """The residual is helped less than first order promises, the boundary is hurt in lane 0."""
+    rng = np.random.default_rng(step + lane)
+    before = 10.0 ** -np.arange(len(terms)) * np.exp(-step / 9000)
+    first = -before * 1e-2 * np.array([1.0, -0.3 if lane == 0 else 0.5, 0.01, -1e-4, 3.0, 0.1, 0.2, 1.0])[:len(terms)]
+    second = np.abs(first) * rng.uniform(0.1, 0.6, len(terms))
+    values: dict[str, Any] = {
+        "terms": terms, "weights": frozen(np.ones(len(terms))), "before": frozen(before), "first": frozen(first),
+        "second": frozen(second), "actual": frozen((first + second) * rng.uniform(0.9, 1.1, len(terms))),
+    }
+    return StepCheckFrame(step=step, **(values | changes))
+
+
+def findings(lane: int = 0) -> tuple[Finding, ...]:
+    """What the doctor finds: a starved boundary in lane 0, and in both lanes two things that are less grave."""
+    starved = finding(
+        "starved-term", Severity.SERIOUS, 400, subject="boundary", title="'boundary' is starved", panel="gradients",
+        remedies=(Remedy(text="Anneal the weights: raise every condition's weight until its gradient keeps up with "
+                              "the residual's", changes={"balancing.rule": "annealing-siam"}),
+                  Remedy(text="Weight all terms so that their gradients are equally large",
+                         changes={"balancing.rule": "gradient-norm"})))
+    fast = finding("learning-rate-too-high", step=900, title="the learning rate is too high", panel="losses",
+                   remedies=(Remedy(text="Go on with a tenth of the learning rate",
+                                    changes={"optimizer.learning_rate": 1e-4}),))
+    rounded = finding("float32-floor", Severity.NOTE, 950, title="the residual has reached float32's rounding",
+                      panel="fields")
+    return (starved, fast, rounded) if lane == 0 else (fast, rounded)
+
+
+def finding(rule: str = "starved-term", severity: Severity = Severity.WARNING, step: int = 400,
+            **changes: Any) -> Finding:
+    """A finding with made-up words."""
+    values: dict[str, Any] = {
+        "title": "something is wrong", "panel": "losses",
+        "text": "The residual's gradient is so much larger than the boundary's that each step serves the equation "
+                "alone, and without its boundary the equation has many wrong solutions.",
+        "evidence": "gradient of the residual / gradient of 'boundary', weighted: 87.3; 'boundary' misses by 64% of "
+                    "its size",
+        "threshold": "the residual's weighted gradient is over 10 times the term's at every one of the last 5 looks",
+        "source": "Wang, Teng & Perdikaris 2021, section 2",
+    }
+    return Finding(rule=rule, severity=severity, step=step, **(values | changes))

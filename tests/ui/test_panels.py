@@ -21,7 +21,8 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from studio.messages import RunState, Update
+from core.frames import FRAMES
+from studio.messages import HISTORIES, RunState, Update
 from tests.ui import samples
 from ui import theme as themes
 from ui.panels import PANELS, Panel
@@ -62,11 +63,13 @@ def picture(panel: Panel) -> np.ndarray:
 
 
 def test_the_registry_has_every_panel_once_with_its_words() -> None:
-    assert [kind.id for kind in PANELS] == ["gradients", "fields", "losses", "error", "weights", "readings",
-                                                "equation"]
+    assert [kind.id for kind in PANELS] == ["gradients", "fields", "doctor", "losses", "error", "weights", "readings",
+                                                "equation", "stiffness", "spectrum", "landscape", "ntk",
+                                                "slopes", "activations", "conditioning", "liveness", "timing",
+                                                "gradient_history", "alignment", "step_check"]
     for kind in PANELS:
         assert kind.title and kind.tip.endswith(".") and kind.interval > 0
-        assert kind.kinds <= {"scalars", "gradients", "fields", "status"}
+        assert kind.kinds <= {frame.kind for frame in FRAMES} | {"status"} and kind.over_time <= HISTORIES
 
 
 @every_panel

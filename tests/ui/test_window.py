@@ -23,6 +23,7 @@ from ui import icons
 from ui.actions import ACTIONS, MENUS, TOOLBAR
 from ui.app import has_display, main
 from ui.main_window import MainWindow
+from ui.panels import PANELS
 from ui.settings import SettingsFile
 from ui.statusbar import duration, error_text
 from ui.theme import DARK, LIGHT
@@ -311,7 +312,7 @@ def test_without_a_display_every_panel_is_saved(qtbot: QtBot, tmp_path: Path) ->
     assert run_without_display([str(path), "--out", str(tmp_path / "out")]) == 0
     assert len(list((tmp_path / "out").glob("*.pinnrun"))) == 2
     pictures = {picture.stem for picture in (tmp_path / "out").glob("*-pictures/*.png")}
-    assert pictures == {"gradients", "fields", "losses", "error", "weights", "readings", "equation", "window"}
+    assert pictures == {"window", *(panel.id for panel in PANELS)}
 
 
 def test_without_a_display_bad_input_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ class CurvePanel(Panel):
         self.view = CurveView(self.figure, logarithmic=self.logarithmic, smoothing=self.smoothing,
                               quantity=self.quantity, grain=self.grain)
         self.view.color = self.color
+        self.view.plot.pointed.connect(self.pointed)
         layout = QVBoxLayout(self.figure)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
@@ -88,6 +89,12 @@ class CurvePanel(Panel):
     def draw(self) -> None:
         super().draw()
         self.pending = self.view.draw()
+
+    def set_now(self, step: float | None) -> None:
+        self.view.plot.set_now(step)
+
+    def set_cursor(self, step: float | None) -> None:
+        self.view.plot.set_cursor(step)
 
     # -- looks -------------------------------------------------------------------------------------
 

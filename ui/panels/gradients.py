@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PySide6.QtCore import Qt
@@ -20,15 +20,16 @@ from PySide6.QtWidgets import (
 )
 
 from core.choices import RECOVERY
-from core.frames import GradientsFrame
+from core.frames import Frame, GradientsFrame
 from studio.messages import Update
+from ui.panels.gradient_words import WALL
 from ui.panels.panel import Lane, Panel, loss_terms
 from ui.panels.parts import LayerBox
 from ui.panels.rules import balancing_words
 from ui.plots.density import outline
 from ui.plots.levels import SlowRange
 from ui.plots.ticks import number, times
-from ui.plots.wall import Cell, Wall
+from ui.plots.wall import FAR, NEAR, Cell, Wall
 from ui.theme import Theme
 
 EMPTY = -300.0  # log10 of the density where there are no entries
@@ -44,6 +45,7 @@ class GradientWallPanel(Panel):
         "How each loss term pulls at each layer's weights: the density of the entries of its gradient. A term whose "
         "gradients pile up in a spike at zero beside a broad residual is starved: training ignores it."
     )
+    explanation = WALL
     kinds = frozenset({"gradients"})
     area = "center"
     interval = 0.2
@@ -51,7 +53,6 @@ class GradientWallPanel(Panel):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.weighted = True
-        self._frames: dict[int, GradientsFrame] = {}
         self._rules: dict[int, str] = {}
         self._fresh: set[int] = set()
         self._order: list[str] = []  # all terms; a term's place is its color
@@ -122,7 +123,7 @@ class GradientWallPanel(Panel):
         """Other layers, terms or gradients: draw the newest frames anew, on axes of their own."""
         self._x_scale.clear()
         self._y_scale.clear()
-        self._fresh = set(self._frames)
+        self._fresh = {lane.index for lane in self.lanes}
         self.draw()
 
     # -- what is shown -----------------------------------------------------------------------------
@@ -156,7 +157,7 @@ class GradientWallPanel(Panel):
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         super().begin(lanes)
-        self._frames, self._fresh = {}, set()
+        self._fresh = set()
         self._rules = {lane.index: lane.experiment.balancing.rule for lane in lanes}
         terms, self._residual = loss_terms(lanes)
         self._order = list(terms)
@@ -176,31 +177,45 @@ class GradientWallPanel(Panel):
         if rule and self._rules.get(lane) != rule:
             self._rules[lane] = rule
             self.pending = True
-        frame = update.frames.get("gradients")
-        if isinstance(frame, GradientsFrame):
-            self._frames[lane] = frame
+        if "gradients" in update.frames:
             self._fresh.add(lane)
+
+    def travel(self, frames: Mapping[int, Mapping[str, Frame]] | None, at: float | None) -> None:
+        super().travel(frames, at)
+        self._fresh = {lane.index for lane in self.lanes}
+
+    def _frame(self, lane: int) -> GradientsFrame | None:
+        """What is drawn of a lane: the newest frame, or that of the step that the window has gone back to."""
+        frame = self.frame(lane, "gradients")
+        return frame if isinstance(frame, GradientsFrame) else None
+
+    def _frames(self) -> dict[int, GradientsFrame]:
+        found = ((lane.index, self._frame(lane.index)) for lane in self.lanes)
+        return {index: frame for index, frame in found if frame is not None}
 
     def draw(self) -> None:
         super().draw()
         if not self.lanes:
             return
-        for term in (t for lane in sorted(self._frames) for t in self._frames[lane].terms):
+        frames = self._frames()
+        for term in (t for lane in sorted(frames) for t in frames[lane].terms):
             if term not in self._order:
                 self._order.append(term)
                 self._offer_terms()
         fresh = self._fresh & {lane.index for lane in self.lanes}
         self._fresh = set()
-        if self._frames:
-            self.layer_box.offer(max((frame.layers for frame in self._frames.values()), key=len))
-        cells = {index: self._cells(self._frames[index]) for index in fresh}
+        if frames:
+            self.layer_box.offer(max((frame.layers for frame in frames.values()), key=len))
+        cells = {index: self._cells(frames[index]) for index in fresh & frames.keys()}
         if self._scale(cells):
             self.wall.quantity = self._quantity()
             self.wall.renew()
         for place, lane in enumerate(self.lanes):
             self.wall.halves[place].headline = self._headline(lane)
             if lane.index in cells:
-                self.wall.set_cells(place, cells[lane.index], self._notes(self._frames[lane.index]))
+                self.wall.set_cells(place, cells[lane.index], self._notes(frames[lane.index]))
+            elif lane.index in fresh:  # no frame of the step that the window has gone back to
+                self.wall.set_cells(place, [], ())
         if fresh:
             self._say()
 
@@ -222,8 +237,8 @@ class GradientWallPanel(Panel):
                 cell.density.append(np.log10(np.maximum(density, 10.0**EMPTY)))
                 cell.mean.append(math.nan if at is None else float(frame.mean_abs[at, layer] * factor[at]))
                 cell.biggest.append(math.nan if at is None else float(frame.max_abs[at, layer] * factor[at]))
-            known = [float(values[layer]) for values in ratios.values() if not math.isnan(values[layer])]
-            cell.ratio = max(known, default=math.nan)
+            known = [float(r) for values in ratios.values() if 0 < (r := values[layer]) < math.inf]
+            cell.ratio = max(known, key=lambda ratio: abs(math.log(ratio)), default=math.nan)
             cells.append(cell)
         return cells
 
@@ -254,7 +269,7 @@ class GradientWallPanel(Panel):
         heights = [d[d > EMPTY + 1] for cell in everything for d in cell.density if len(d)]
         if not widest or not ends or not heights:
             return False
-        finest = max(frame.linear_threshold for frame in self._frames.values())
+        finest = max(frame.linear_threshold for frame in self._frames().values())
         # Linear within the usual width of the widest term: a term that is many times narrower is then the spike that
         # it is. A smaller threshold would spread it over decades that say nothing.
         inner = math.log10(max(math.exp(sum(map(math.log, widest)) / len(widest)), finest))
@@ -293,26 +308,28 @@ class GradientWallPanel(Panel):
         )
 
     def finding(self) -> str:
-        """What the newest frames say of the terms that are narrowest, as rich text; '' before there are any."""
+        """What the frames say of the terms that are farthest from balance, as rich text; '' before there are any."""
         typical: dict[str, dict[str, float]] = {}
         for lane in self.lanes:
-            frame = self._frames.get(lane.index)
+            frame = self._frame(lane.index)
             for term, values in (self.ratios(frame) if frame is not None else {}).items():
                 if not math.isnan(ratio := self._typical(values)):
                     typical.setdefault(term, {})[lane.label] = ratio
-        narrowest = sorted(typical, key=lambda term: -max(typical[term].values()))[:SAID]
+        farthest = sorted(typical, key=lambda term: -max(abs(math.log(r)) for r in typical[term].values()))[:SAID]
         parts = []
-        for term in (term for term in typical if term in narrowest):
+        for term in (term for term in typical if term in farthest):
             said = (self._words(label, ratio) for label, ratio in typical[term].items())
             parts.append(f"<b>{html.escape(term)} gradients:</b> {', '.join(said)}")
         return "; ".join(parts) + " than the residual's" * bool(parts)
 
     def _words(self, label: str, ratio: float) -> str:
+        """'600x narrower', or '41x wider (it dominates)': too wide is as far from balance as too narrow."""
         if 1 / 1.5 < ratio < 1.5:
-            text = "as wide"
+            text = "hardly narrower" if ratio >= 1 else "hardly wider"
         else:
             text = f"{times(ratio)} narrower" if ratio > 1 else f"{times(1 / ratio)} wider"
-        return f"{label} <b style='color:{self.wall.verdict(ratio)}'>{text}</b>".strip()
+        fault = " (starved)" if ratio > FAR else " (it dominates)" if ratio < 1 / NEAR else ""
+        return f"{label} <b style='color:{self.wall.verdict(ratio)}'>{text}{fault}</b>".strip()
 
     @staticmethod
     def _typical(values: np.ndarray) -> float:
@@ -349,7 +366,7 @@ class GradientWallPanel(Panel):
         """One row for each lane, layer, term and step of the outline: edges and density."""
         rows: list[list[float | str]] = []
         for lane, half in zip(self.lanes, self.wall.halves, strict=False):
-            frame = self._frames.get(lane.index)
+            frame = self._frame(lane.index)
             for cell in half.cells:
                 for term, edges, density in zip(self.wall.terms, cell.edges, cell.density, strict=False):
                     rows += [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QGuiApplication
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -17,12 +18,13 @@ from PySide6.QtWidgets import (
     QMenu,
     QMessageBox,
     QToolButton,
-    QToolTip,
     QVBoxLayout,
     QWidget,
 )
 
+from core.frames import Frame
 from studio.messages import RunState, Update
+from ui.icons import icon
 from ui.plots.export import render_png, render_svg
 from ui.theme import LIGHT, Theme
 
@@ -37,6 +39,15 @@ class Lane:
     index: int
     label: str
     experiment: Experiment
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the '?' of a panel says: five sentences at most on what is shown, how it is read and what is healthy."""
+
+    sentences: tuple[str, ...]
+    formulas: tuple[str, ...] = ()  # LaTeX
+    source: str = ""  # paper and equation
 
 
 def loss_terms(lanes: Sequence[Lane]) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -61,24 +72,36 @@ def narrow(box: QComboBox, letters: int) -> None:
     box.setMinimumContentsLength(letters)
 
 
+MOST_PAST = 400  # frames of one kind that a panel keeps to draw them over time; beyond, every second older one goes
+
+
 class Panel(QWidget):
     """One kind of picture of a run.
 
     `begin` for a new experiment, `receive` for every update (cheap, draws nothing), `draw` when the window can
     afford it. `pending` says that there is something new to draw, `interval` how often drawing makes sense.
+
+    What is drawn comes from `frame`: the newest one of a kind, or the one of the step that the window has gone back
+    to (`travel`). `past` has all frames of a kind in `over_time`.
     """
 
     id: ClassVar[str] = ""
     title: ClassVar[str] = ""
     tip: ClassVar[str] = ""  # one sentence
-    kinds: ClassVar[frozenset[str]] = frozenset()  # of 'scalars', 'gradients', 'fields', 'status'
+    explanation: ClassVar[Explanation | None] = None
+    kinds: ClassVar[frozenset[str]] = frozenset()  # of frames; 'status' for what comes with every update
+    over_time: ClassVar[frozenset[str]] = frozenset()  # those of the kinds in studio.messages.HISTORIES that it keeps
     area: ClassVar[str] = (
         "right"  # where the window puts it first: 'left', 'right', 'top', 'bottom', 'center'
     )
     interval: ClassVar[float] = 0.1  # seconds between two drawings, at least
 
-    #: lane (-1: all), 'weight' | 'balancing' | 'learning_rate', value ((term, float) for a weight)
+    #: lane (-1: all), then 'weight' with (term, float), 'balancing' with a rule, 'learning_rate' with a number,
+    #: 'demand' with (kind, options) for a frame that is computed once, 'view' with (kind, options) for what a
+    #: diagnostic looks at from now on, 'change' with a Remedy, 'undo' with None
     command = Signal(int, str, object)
+    pointed = Signal(object)  # the step under the mouse, None for none: other panels show it too
+    enlarged = Signal()  # its button was pressed: fill the room of all panels with it, or give it back
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -91,6 +114,10 @@ class Panel(QWidget):
         self.pending = False
         self.running = False
         self._states: dict[int, RunState] = {}
+        self._latest: dict[tuple[int, str], Frame] = {}
+        self._past: dict[tuple[int, str], list[Frame]] = {}
+        self._travel: Mapping[int, Mapping[str, Frame]] | None = None
+        self.at: float | None = None  # the step that the window has gone back to
         #: What is saved as a picture: everything but the header.
         self.figure = QWidget(self)
         #: Switches of the panel stand here, in the header.
@@ -121,15 +148,53 @@ class Panel(QWidget):
     def begin(self, lanes: Sequence[Lane]) -> None:
         """A new experiment: forget everything, build the plots for it. Called again for every new one."""
         self.lanes = tuple(lanes)
-        self._states = {}
+        self._states, self._latest, self._past = {}, {}, {}
+        self._travel, self.at = None, None
         self.running = False
         self.pending = True
 
     def receive(self, lane: int, update: Update) -> None:
         """Remember what is new. Called for every update of every lane; draws nothing."""
         self._states[lane] = update.status.state
-        if update.scalars or update.frames:
+        for kind in self.kinds & update.frames.keys():
+            self._latest[lane, kind] = update.frames[kind]
+        for frame in update.past:
+            if frame.kind in self.over_time:
+                self._keep(lane, frame)
+        if (update.scalars and "scalars" in self.kinds) or self.kinds & update.frames.keys():
             self.pending = True
+
+    def _keep(self, lane: int, frame: Frame) -> None:
+        kept = self._past.setdefault((lane, frame.kind), [])
+        while kept and kept[-1].step >= frame.step:  # a run that was read anew, or a step back
+            kept.pop()
+        kept.append(frame)
+        if len(kept) > MOST_PAST:
+            del kept[1: MOST_PAST // 2: 2]
+
+    # -- what there is to draw ---------------------------------------------------------------------
+
+    def frame(self, lane: int, kind: str) -> Frame | None:
+        """The frame to draw: the newest, or that of the step the window has gone back to; None where there is none."""
+        if self._travel is not None:
+            return self._travel.get(lane, {}).get(kind)
+        return self._latest.get((lane, kind))
+
+    def past(self, lane: int, kind: str) -> Sequence[Frame]:
+        """All kept frames of a kind in `over_time`, oldest first."""
+        return self._past.get((lane, kind), ())
+
+    def travel(self, frames: Mapping[int, Mapping[str, Frame]] | None, at: float | None) -> None:
+        """Show the frames of a step (by lane and kind) and not the newest; None, None: the newest again."""
+        self._travel, self.at = frames, at
+        self.pending = True
+        self.set_now(at)
+
+    def set_now(self, step: float | None) -> None:
+        """Mark the step that the window has gone back to, where steps are drawn along an axis."""
+
+    def set_cursor(self, step: float | None) -> None:
+        """Mark the step that the mouse points at in another panel, where steps are drawn along an axis."""
 
     def draw(self) -> None:
         """Draw what is new on the items that exist."""
@@ -142,6 +207,7 @@ class Panel(QWidget):
     def restyle(self, theme: Theme) -> None:
         """The colors have changed."""
         self.theme = theme
+        self._zoom_button.setIcon(icon("zoom", QColor(theme.muted)))
 
     def table(self) -> tuple[list[str], list[list[float | str]]]:
         """What is drawn now: the names of the columns, and the rows."""
@@ -181,6 +247,13 @@ class Panel(QWidget):
         if self.pending:
             self.draw()
 
+    def copy_table(self) -> None:
+        """The numbers of the picture to the clipboard, as a spreadsheet takes them: columns parted by tabs."""
+        self._before_saving()
+        columns, rows = self.table()
+        lines = ["\t".join(columns), *("\t".join(str(cell) for cell in row) for row in rows)]
+        QGuiApplication.clipboard().setText("\n".join(lines) + "\n")
+
     def ask_and_save(self, kind: str) -> None:
         """Ask for a file name and save as 'png', 'svg' or 'csv'; a failure is told in a message."""
         name, _ = QFileDialog.getSaveFileName(
@@ -215,33 +288,48 @@ class Panel(QWidget):
         help_mark.setToolTip(self.tip)
         help_mark.setAccessibleName(f"About {self.title.lower()}")
         help_mark.setAccessibleDescription(self.tip)
-        help_mark.clicked.connect(self._show_tip)
+        help_mark.clicked.connect(self.explain)
         self._help_mark = help_mark
         save = QToolButton(header)
         save.setText("Save")
         save.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        save.setToolTip("Save this panel as a picture or as numbers.")
+        save.setToolTip("Save this panel as a picture or as numbers, or copy its numbers.")
         save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(save)
         for kind, text in (
             ("png", "Picture (PNG)..."),
             ("svg", "Drawing (SVG)..."),
             ("csv", "Numbers (CSV)..."),
+            ("copy", "Copy numbers"),
         ):
             action = menu.addAction(text)
             action.setData(kind)
         menu.triggered.connect(self._save_chosen)
         save.setMenu(menu)
+        zoom = QToolButton(header)
+        zoom.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        zoom.setIconSize(QSize(13, 13))
+        zoom.setToolTip("Fill the room of all panels with this one; again: give it back (Z).")
+        zoom.setAccessibleName(f"Enlarge {self.title.lower()}")
+        zoom.clicked.connect(self.enlarged)
+        self._zoom_button = zoom
         row.addWidget(title)
         row.addWidget(help_mark)
         row.addStretch(1)
         row.addLayout(self.tools)
         row.addWidget(save)
+        row.addWidget(zoom)
         return header
 
-    def _show_tip(self) -> None:
-        mark = self._help_mark
-        QToolTip.showText(mark.mapToGlobal(mark.rect().bottomLeft()), self.tip, mark)
+    def explain(self) -> QWidget:
+        """Open what the panel says about itself, beside its question mark."""
+        from ui.explain import show_explanation  # typesets, as the equation's panel does, which imports this
+
+        return show_explanation(self, self._help_mark)
 
     def _save_chosen(self, action: object) -> None:
-        self.ask_and_save(action.data())  # type: ignore[attr-defined]
+        kind = action.data()  # type: ignore[attr-defined]
+        if kind == "copy":
+            self.copy_table()
+        else:
+            self.ask_and_save(kind)

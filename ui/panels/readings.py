@@ -77,6 +77,7 @@ class ReadingsPanel(Panel):
             view.legend.set_heading(KINDS[kind].heading)
             view.plot.set_left(AXIS)
             view.plot.zoomed.connect(lambda kind=kind: self._zoomed(kind))
+            view.plot.pointed.connect(self.pointed)
             column.addWidget(view, 1)
         column.addWidget(self.empty, 1)
         self.part_box = self.chooser("The sub-domain whose slopes are shown, or the mean of each.", letters=7)
@@ -184,6 +185,14 @@ class ReadingsPanel(Panel):
         self._arrange()
         for kind in self.shown():
             self.pending |= self.views[kind].draw()
+
+    def set_now(self, step: float | None) -> None:
+        for view in self.views.values():
+            view.plot.set_now(step)
+
+    def set_cursor(self, step: float | None) -> None:
+        for view in self.views.values():
+            view.plot.set_cursor(step)
 
     # -- sub-domains -------------------------------------------------------------------------------
 

@@ -24,8 +24,10 @@ from core.choices import RECOVERY
 from core.frames import ScalarsFrame
 from studio.messages import ENDED, RunState, Status, Update
 from ui.panels.curves import CurvePanel
-from ui.panels.panel import Lane, loss_terms
+from ui.panels.panel import Explanation, Lane, loss_terms
 from ui.panels.rules import RULES
+from ui.plots.curves import table_of
+from ui.plots.targets import SUFFIX, TargetCurves, put_in_place, target_of
 from ui.theme import font
 
 FEW = 2  # terms at most that all have their weights in sight
@@ -82,11 +84,37 @@ class WeightsPanel(CurvePanel):
         "The weight that multiplies each loss term in the total, on a logarithmic axis. Change the balancing or a "
         "weight here while it trains: it holds from the next step."
     )
+    explanation = Explanation(
+        sentences=(
+            "The weight that multiplies each loss term, on a logarithmic axis, and dotted in the same color the target "
+            "that the balancing rule last computed for it.",
+            "A rule moves the weight a part of the way to its target at a time, so the weight is the smooth curve and "
+            "the target the restless one behind it.",
+            "Healthy are weights that settle, with targets that scatter evenly around them.",
+            "Ill are weights that run away by decades, or targets far above the weight for the whole run: the average "
+            "is too slow, or the term's gradient is nearly zero.",
+            "Choose another rule or set the weight by hand here while it trains; the change holds from the next step "
+            "and stands in the run's journal.",
+        ),
+        formulas=(
+            r"\lambda_i \leftarrow (1 - \alpha) \lambda_i + \alpha \hat\lambda_i",
+            r"\mathrm{SIAM}: \ \hat\lambda_i = \frac{\max_\theta |\nabla_\theta L_r|}"
+            r"{\overline{|\nabla_\theta \lambda_i L_i|}}, \quad "
+            r"\mathrm{arXiv}: \ \hat\lambda_i = \frac{\max_\theta |\nabla_\theta L_r|}{\overline{|\nabla_\theta L_i|}}",
+        ),
+        source="Wang, Teng & Perdikaris 2021, SIAM J. Sci. Comput. 43(5), Algorithm 2.1; arXiv 2001.04536, Algorithm "
+               "1; the other rules are explained in the list",
+    )
     kinds = frozenset({"scalars", "status"})
     quantity = "weight"
+    view: TargetCurves
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        targets = TargetCurves(self.figure, logarithmic=True, quantity=self.quantity, grain=self.grain)
+        put_in_place(self.view, targets, self.figure, self.color)
+        self.view = targets
+        self.view.plot.pointed.connect(self.pointed)
         self.controls: dict[int, Controls] = {}
         self._status: dict[int, Status] = {}
         self._box = QWidget(self)
@@ -98,7 +126,17 @@ class WeightsPanel(CurvePanel):
         return loss_terms(lanes)[0]
 
     def numbers(self, frame: ScalarsFrame) -> Mapping[str, float]:
-        return frame.weights
+        return {**frame.weights, **{target_of(term): value for term, value in frame.targets.items()}}
+
+    def color(self, name: str) -> str:
+        """A target has the color of its term."""
+        terms = [known for known in self.view.names_drawn if not known.endswith(SUFFIX)]
+        return self.theme.term(terms.index(name.removesuffix(SUFFIX)))
+
+    def table(self) -> tuple[list[str], list[list[float | str]]]:
+        """All weights and targets, one row for each step."""
+        return table_of([*self.view.in_order(), *self.view.targets()],
+                        {lane.index: lane.label for lane in self.lanes})
 
     # -- controls ----------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class Plot(pg.PlotWidget):
     """
 
     zoomed = Signal()  # a person has changed the range, or given it back
+    pointed = Signal(object)  # the step under the mouse; None where it is elsewhere
 
     def __init__(self, parent: QWidget | None = None, *, logarithmic: bool = True) -> None:
         axes = {
@@ -79,9 +80,8 @@ class Plot(pg.PlotWidget):
         box.setDefaultPadding(0.0)
         box.sigRangeChangedManually.connect(self._held_by_hand)
         item.showGrid(x=False, y=False)
-        self.cursor = pg.InfiniteLine(angle=90, movable=False)
-        self.cursor.setVisible(False)
-        item.addItem(self.cursor, ignoreBounds=True)
+        self.cursor = self._upright()  # where the mouse is, here or in another panel
+        self.now = self._upright()  # the step that the window has gone back to
         self.readout = Readout(self)
         self.reader: Callable[[float], str] = lambda step: ""
         self.setMouseTracking(True)
@@ -120,6 +120,22 @@ class Plot(pg.PlotWidget):
         super().resizeEvent(event)
         if hasattr(self, "_names"):
             self._name_axes()
+
+    def _upright(self) -> pg.InfiniteLine:
+        line = pg.InfiniteLine(angle=90, movable=False)
+        line.setVisible(False)
+        self.getPlotItem().addItem(line, ignoreBounds=True)
+        return line
+
+    # -- steps that all panels share ---------------------------------------------------------------
+
+    def set_cursor(self, step: float | None) -> None:
+        """The step under the mouse, wherever it is; None for none."""
+        _place(self.cursor, step)
+
+    def set_now(self, step: float | None) -> None:
+        """The step that the window shows; None while it shows the newest."""
+        _place(self.now, step)
 
     # -- items -------------------------------------------------------------------------------------
 
@@ -216,6 +232,7 @@ class Plot(pg.PlotWidget):
         if hasattr(self, "_names"):
             self._name_axes()
         self.cursor.setPen(pg.mkPen(theme.muted))
+        self.now.setPen(pg.mkPen(theme.accent, width=2))
         self.readout.restyle(theme)
 
     # -- the mouse ---------------------------------------------------------------------------------
@@ -229,15 +246,24 @@ class Plot(pg.PlotWidget):
         """Read the values above and below a point of the widget."""
         box = self.getViewBox()
         scene = self.mapToScene(place)
-        text = ""
+        text, step = "", None
         if box.sceneBoundingRect().contains(scene):
-            step = float(box.mapSceneToView(scene).x())
-            text = self.reader(step)
-            self.cursor.setPos(step)
-        self.cursor.setVisible(bool(text))
+            at = float(box.mapSceneToView(scene).x())
+            text = self.reader(at)
+            step = at if text else None
+        self.set_cursor(step)
+        self.pointed.emit(step)
         self.readout.show_at(place, text)
 
     def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
         super().leaveEvent(event)
-        self.cursor.setVisible(False)
+        self.set_cursor(None)
+        self.pointed.emit(None)
         self.readout.hide()
+
+
+def _place(line: pg.InfiniteLine, step: float | None) -> None:
+    if step is not None and step != line.value():
+        line.setPos(step)
+    if line.isVisible() is (step is None):
+        line.setVisible(step is not None)

@@ -16,7 +16,7 @@ from ui.plots.canvas import Align, Canvas, rows_html, whole
 from ui.plots.ticks import Floats, Ticks, log_ticks, number, symlog, symlog_inverse, symlog_ticks, times
 from ui.theme import font
 
-FAR, NEAR = 30.0, 5.0  # times narrower: from here on a warning, up to here good
+FAR, NEAR = 30.0, 5.0  # times narrower or wider: from here on ill, up to here good
 FILLED = 4  # terms at most whose areas are filled; more would hide each other
 LOWEST = 60.0  # pixels that a cell is high at least; what does not fit is scrolled to
 
@@ -30,7 +30,7 @@ class Cell:
     density: list[Floats] = field(default_factory=list)
     mean: list[float] = field(default_factory=list)
     biggest: list[float] = field(default_factory=list)
-    ratio: float = math.nan  # mean |g| of the residual over that of the narrowest other term
+    ratio: float = math.nan  # mean |g| of the residual over that of the other term that is farthest from it
 
 
 @dataclass(slots=True)
@@ -216,7 +216,7 @@ class Wall(Canvas):
             width = self.text_width(term) + 2
             self.write(painter, QRectF(x + 19, place.y(), width, line), term, Align.AlignVCenter, self.theme.text)
             end = x + width + 36
-        note = f"number: how many times narrower than the {self.against}'s" if self.against and self.terms[1:] else ""
+        note = f"number: times narrower (or wider) than the {self.against}'s" if self.against and self.terms[1:] else ""
         if note and end + self.text_width(note) < self.width() - 12:
             self.write(
                 painter,
@@ -268,15 +268,19 @@ class Wall(Canvas):
         line = self.metrics().height()
         row = box.adjusted(5, 3, -5, 0)
         row.setHeight(line)
-        text = times(cell.ratio) if math.isfinite(cell.ratio) else ""
+        text = times(max(cell.ratio, 1 / cell.ratio)) if 0 < cell.ratio < math.inf else ""
+        wider = f"{text} wider"
+        if cell.ratio < 1 / 1.5 and text:  # few letters where there is little room; the mouse says it in full
+            text = wider if self.text_width(cell.layer) + self.text_width(wider) + 22 < row.width() else f"1/{text}"
         color = self.verdict(cell.ratio)
         self.write(painter, row, text, Align.AlignRight | Align.AlignTop, color, font(8, bold=True))
         row.setRight(row.right() - self.text_width(text) - 6)
         self.write(painter, row, cell.layer, Align.AlignLeft | Align.AlignTop, self.theme.muted)
 
     def verdict(self, ratio: float) -> str:
-        """The color for 'so many times narrower'."""
-        return self.theme.danger if ratio >= FAR else self.theme.good if ratio <= NEAR else self.theme.warning
+        """The color for 'so many times narrower'; below 1 it is wider, and dominates by as much."""
+        apart = max(ratio, 1 / ratio) if ratio > 0 else math.inf
+        return self.theme.danger if apart >= FAR else self.theme.good if apart <= NEAR else self.theme.warning
 
     def _steps(self, box: QRectF, edges: Floats, density: Floats) -> QPolygonF:
         """The outline as pixels: up from the floor, along the steps, down to the floor; clipped to the box."""

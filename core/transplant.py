@@ -10,6 +10,8 @@ from core.networks import MLP
 from core.passes import Region
 from core.trainer import State, Trainer
 
+ENTRANCE = ("encoder U ", "encoder V ", "hidden 1 ")  # begin the names of parameters of layers that see the inputs
+
 
 def transplant(old: Trainer, new: Trainer) -> tuple[str, ...]:
     """Put what `old` has learned into `new`, which was just built; the names of the parameters that start anew.
@@ -17,11 +19,14 @@ def transplant(old: Trainer, new: Trainer) -> tuple[str, ...]:
     Parameters of the same name and shape are taken over with their moments. Slopes that come or go leave the
     network's function as it is: those that come start at n a = 1, the values of those that go are multiplied into the
     weights they belong to. Weights of the loss terms, the iteration and the generator go on; points are drawn anew
-    unless they are fixed and of the same number. The learning rate is that of `new`.
+    unless they are fixed and of the same number. The learning rate is that of `new`. Where the inputs are normalized in
+    another way, the moments of the layers that see them start anew.
     """
     was, now = _tensors(old), new.theta.double()
     moments = {"m": torch.zeros_like(now), "v": torch.zeros_like(now)}
     fresh = []
+    rescaled = any(not torch.equal(a.scale.double(), b.scale.double()) for a, b in
+                   zip(old.objective.regions, new.objective.regions, strict=False))
     theirs = {p.name: p for p in old.objective.parameters}
     for p in new.objective.parameters:
         source = theirs.get(p.name)
@@ -29,6 +34,8 @@ def transplant(old: Trainer, new: Trainer) -> tuple[str, ...]:
             fresh.append(p.name)
             continue
         now[p.slice] = was["theta"][source.slice]
+        if rescaled and p.name.rpartition(": ")[2].startswith(ENTRANCE):
+            continue  # moments of another scale of the inputs would hold the layer still
         for key, tensor in moments.items():
             tensor[p.slice] = was[key][source.slice]
     if len(old.objective.regions) == len(new.objective.regions):

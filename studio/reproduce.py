@@ -47,10 +47,15 @@ Trains = Callable[[Job, Report, threading.Event], Record | None]
 # ------------------------------------------------------------------ one run
 
 
+#: What nobody looks at while a table is made, and no table has a number of.
+UNSEEN = ("alignment", "step_check", "slopes", "conditioning", "activations", "stiffness", "ntk", "liveness")
+
+
 def command_of(job: Job, folder: Path | str) -> list[str]:
     """The arguments of `main.py` that make this run."""
     out = ["run", job.task.experiment, "--seed", str(job.seed)]
-    for setting in [*settings(job.task.set), "training.threads=1"]:
+    unseen = [f"diagnostics.{kind}_every=0" for kind in UNSEEN]
+    for setting in [*settings(job.task.set), "training.threads=1", *unseen]:
         out += ["--set", setting]
     return [*out, "--json", "--out", str(folder)]
 

@@ -1,4 +1,7 @@
-"""Tells that the doctor has found something: calmly, one banner at most, and each finding once."""
+"""Tells that the doctor has found something: calmly, one banner at most, and each finding once.
+
+And does what the doctor's panel asks of the window.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from studio.findings import Finding, Severity
+from studio.experiment import ExperimentError
+from studio.findings import Finding, Remedy, Severity
 from studio.messages import Event
 from ui.banner import WARNING, Notice
+from ui.panels.doctor import DoctorPanel
 from ui.panels.panel import Lane
+from ui.panels.timing import TimingPanel
 
 if TYPE_CHECKING:
     from ui.main_window import MainWindow
@@ -31,6 +37,12 @@ class Findings(QObject):
         self._told: dict[Key, Finding] = {}  # that are true now, by when they were told first
         window.control.happened.connect(self._happened)
         window.control.found.connect(self._found)
+        for panel in window.panels:
+            if isinstance(panel, DoctorPanel):
+                panel.wanted_panel.connect(self._show)
+                panel.into_form.connect(self._into_form)
+            elif isinstance(panel, TimingPanel):
+                window.governor.measured.connect(panel.set_drawing_share)
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         """Another run: nothing is found in it yet."""
@@ -76,6 +88,15 @@ class Findings(QObject):
 
     def _show(self, key: str) -> None:
         self._window.docks.show_panel(key)
+
+    def _into_form(self, remedy: Remedy) -> None:
+        """The settings of a remedy for the next run, where this one is over."""
+        try:
+            self._window.form.change(remedy.changes)
+        except ExperimentError as error:
+            self._window.banner.say(Notice(KEY, WARNING, f"The form cannot take this remedy: {error}."))
+        else:
+            self._window.runbar.say("The remedy's settings are in the form; Start makes a run with them")
 
 
 def _sentence(text: str) -> str:

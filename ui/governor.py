@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from studio.messages import Update
 
 TICK = 33  # ms
 BUDGET = 0.10  # share of one core
+TELL_EVERY = 1.0  # seconds between two signals of what drawing takes
 MEMORY = 4.0  # seconds over which the share is averaged
 NEW = 0.25  # weight of the newest cost in a panel's average
 JUMP = 4.0  # a cost more than this many times the average is taken as a person's action in between
@@ -57,6 +58,8 @@ class _Account:
 class Governor(QObject):
     """One timer that feeds and draws. `take` gives what is new: pairs of lane and update."""
 
+    measured = Signal(float)  # share of one core that drawing takes
+
     def __init__(self, take: Callable[[], Iterable[tuple[int, Update]]], parent: QObject | None = None, *,
                  budget: float = BUDGET, clock: Callable[[], float] = time.perf_counter,
                  cpu: Callable[[], float] = time.thread_time) -> None:
@@ -69,6 +72,7 @@ class Governor(QObject):
         self._open: _Account | None = None  # drawn in the last tick, painting not charged yet
         self._opened = 0.0  # the processor clock when it began
         self._share = 0.0
+        self._told = -math.inf
         self._overhead = 0.0  # share that taking and handing out costs
         self._last_tick: float | None = None
         self.longest_tick = 0.0  # seconds, of all since the start
@@ -142,6 +146,9 @@ class Governor(QObject):
             weight = -math.expm1(-seconds / MEMORY)
             self._share += weight * ((drawn + handed) / seconds - self._share)
             self._overhead += weight * (handed / seconds - self._overhead)
+            if now >= self._told + TELL_EVERY:
+                self._told = now
+                self.measured.emit(self._share)
         self._last_tick = now
 
     def _due(self, now: float) -> _Account | None:

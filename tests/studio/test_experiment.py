@@ -30,7 +30,7 @@ def test_every_gallery_experiment_builds_and_survives_toml(name: str) -> None:
         build_trainer(lane).step()
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sorted({*names()} - {"ill-inconsistent-condition"}))  # which shows what is wrong then
 def test_exact_solutions_satisfy_their_equations(name: str) -> None:
     for sentence in check_exact(load(name)):
         assert "DOES NOT" not in sentence

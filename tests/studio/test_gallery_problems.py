@@ -36,10 +36,18 @@ def test_titles_differ() -> None:
     assert len(set(titles)) == len(titles)
 
 
-@pytest.mark.parametrize("name", NAMES)
+CONTRADICTORY = "ill-inconsistent-condition"  # shows what happens then
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != CONTRADICTORY])
 def test_an_exact_solution_satisfies_its_equations(name: str) -> None:
     for lane in gallery.load(name).lanes():
         assert contradictions(lane, points=50) == []
+
+
+def test_one_experiment_contradicts_its_exact_solution_on_purpose() -> None:
+    sentence, = contradictions(gallery.load(CONTRADICTORY), points=50)
+    assert "'left'" in sentence
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if gallery.load(name).problem.unknowns])

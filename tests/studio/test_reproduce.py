@@ -18,7 +18,7 @@ import pytest
 from core.frames import ScalarsFrame
 from studio import gallery, reproduce, tables
 from studio.messages import Event
-from studio.reproduce import Progress, Reproduction, command_of, outcome, train
+from studio.reproduce import UNSEEN, Progress, Reproduction, command_of, outcome, train
 from studio.runfile import RunFile
 from studio.table_runs import (
     Job,
@@ -67,8 +67,11 @@ def test_cells_that_differ_only_in_what_is_read_share_a_run(tmp_path: Path) -> N
 
 def test_the_command_of_a_run_is_what_a_person_would_type() -> None:
     job = plan_for().jobs(plan_for().table.cells, 1)[1]
-    assert command_of(job, "out") == ["run", "poisson", "--seed", "0", "--set", "network.hidden=[16, 16]", "--set",
-                                      "training.threads=1", "--json", "--out", "out"]
+    command = command_of(job, "out")
+    assert command[:8] == ["run", "poisson", "--seed", "0", "--set", "network.hidden=[16, 16]", "--set",
+                           "training.threads=1"]
+    assert command[8:-3] == [part for kind in UNSEEN for part in ("--set", f"diagnostics.{kind}_every=0")]
+    assert command[-3:] == ["--json", "--out", "out"]
 
 
 def test_only_what_is_missing_is_made(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -138,6 +138,20 @@ class ExperimentForm(QScrollArea):
                 section.open(any(self._is_set(path) for path in row.paths()))
         self.check()
         self.verticalScrollBar().setValue(0)
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Type other settings over what there is, by dotted path. Raises ExperimentError where they make no sense."""
+        if self.experiment is None:
+            raise ExperimentError([("", "the form has a mistake; mend that first")])
+        data = self.experiment.with_changes(changes).model_dump(mode="python")
+        self._filling = True
+        for path, field in self._plain.items():
+            if any(changed == path or changed.startswith(f"{path}.") for changed in changes):
+                base = field.base_value()
+                field.set_base(_at(data, path), show=True)
+                field.set_base(base, show=False)
+        self._filling = False
+        self.check()
 
     def set_base(self, experiment: Experiment) -> None:
         """What is in the form has been saved: from now on changes are counted against it."""

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from studio import doctor
 from studio.findings import Finding, Remedy, Severity
 from studio.messages import Event, RunState, Update
+from studio.rules import balance
 from tests.ui import samples
 from ui.letters import enlarge
 from ui.panels import PANELS
@@ -98,6 +100,7 @@ def test_before_a_run_and_without_findings(qtbot: QtBot) -> None:
     panel.draw()
     assert panel.sentence.text() == BEFORE
     tell(panel, 0, state=RunState.PREPARING)
+    tell(panel, 0)
     assert panel.sentence.text() == BEFORE
     tell(panel, 12_400)
     assert panel.sentence.text() == "Nothing is wrong so far (looked at 12,400 steps)."
@@ -185,6 +188,7 @@ def test_a_remedy_is_applied_and_taken_back(qtbot: QtBot) -> None:
     other = card(panel, STARVED).remedies[1]
     assert "balancing.rule: annealing-siam -> gradient-norm" in other.toolTip(), "what holds now, not at the start"
     tell(panel, 3300, changes=(ANNEAL.text,))
+    assert panel.sentence.text() == "Nothing is wrong now (looked at 90 steps under these settings)."
     old = card(panel, STARVED, gone=True)
     assert old.open and "from step 400 to 3,300" in old.text(), "what was treated is not folded under the hand"
     assert not card(panel, FAST, gone=True).open
@@ -251,64 +255,6 @@ def test_two_lanes_have_cards_and_commands_of_their_own(qtbot: QtBot) -> None:
     assert_whole(panel)
 
 
-def test_a_kept_run_has_its_journals_findings_and_its_remedies_go_into_the_form(qtbot: QtBot) -> None:
-    panel = make(qtbot, size=(420, 900))
-    again = replace(FAST, step=7000)
-    tell(panel, 9000, state=RunState.FINISHED, events=(
-        journal(STARVED), journal(ROUNDED), Event(step=5, kind="finding", text="of another version", value="{}"),
-        change(3210, ANNEAL), journal(replace(FAST, step=4400)), journal(again)))
-    assert panel.sentence.text() == "1 finding in the journal, none serious."
-    now = cards(panel)[0]
-    assert "Warning, found at step 7,000" in now.text()
-    assert not now.remedies[0].isEnabled() and "This run is over" in now.remedies[0].toolTip()
-    olds = "\n".join(one.text() for one in cards(panel, gone=True))
-    assert "from step 4,400, gone before step 7,000" in olds and "from step 950 to 3,210" in olds
-    assert "applied at step 3,210" in card(panel, STARVED, gone=True).remedies[0].words
-    row = panel.changes[0]
-    assert row.text().endswith("(step 3,210)") and not row.button.isEnabled() and "over" in row.button.toolTip()
-    taken: list[object] = []
-    panel.into_form.connect(taken.append)
-    panel.pending = True
-    tell(panel, 9000, state=RunState.FINISHED)
-    assert now.remedies[0].words.startswith("Into the form: ") and now.remedies[0].isEnabled()
-    calls = sent(panel)
-    now.remedies[0].click()
-    assert taken == [again.remedies[0]] and calls == []
-    assert_whole(panel)
-
-
-def test_a_kept_run_without_findings(qtbot: QtBot) -> None:
-    panel = make(qtbot)
-    tell(panel, 9000, state=RunState.STOPPED)
-    assert panel.sentence.text() == "The journal of this run has no finding (9,000 steps)."
-
-
-def test_a_run_that_ends_while_a_remedy_waits(qtbot: QtBot) -> None:
-    panel = make(qtbot)
-    tell(panel, 2000, STARVED)
-    card(panel, STARVED).remedies[0].click()
-    tell(panel, 2500, STARVED, state=RunState.STOPPED)
-    button = card(panel, STARVED).remedies[0]
-    assert button.words == ANNEAL.text and not button.isEnabled() and "since step 400" in cards(panel)[0].text()
-
-
-def test_what_was_found_after_the_step_that_is_shown_is_dimmed(qtbot: QtBot) -> None:
-    panel = make(qtbot)
-    tell(panel, 2000, STARVED, FAST)
-    tell(panel, 2500, FAST)
-    panel.travel({}, 600.0)
-    assert panel.pending
-    panel.draw()
-    late, old = card(panel, FAST), card(panel, STARVED, gone=True)
-    assert late.look is not None and late.look.faded and "after the step that is shown" in late.text()
-    assert old.look is not None and not old.look.faded, "it was true at that step"
-    assert panel.sentence.text() == "1 finding, none serious. At the step that is shown: 1 finding."
-    panel.travel(None, None)
-    panel.draw()
-    assert not late.look.faded and old.look.faded
-    assert "shown" not in panel.sentence.text()
-
-
 @pytest.mark.parametrize("width", [220, 320, 420, 900])
 def test_thirty_findings_are_whole_at_any_width(qtbot: QtBot, width: int) -> None:
     panel = make(qtbot, 2, size=(width, 260))
@@ -318,12 +264,25 @@ def test_thirty_findings_are_whole_at_any_width(qtbot: QtBot, width: int) -> Non
     assert panel.sentence.text() == "30 findings, 30 serious." and len(cards(panel)) == 30
     cards(panel)[3].evidence.click()
     assert_whole(panel)
-    assert panel.scroll.verticalScrollBar().maximum() > 0
+    assert panel.scroller.verticalScrollBar().maximum() > 0
     panel.resize(width + 90, 400)
     QApplication.processEvents()
     assert_whole(panel)
     enlarge(panel, 1.5)
     QApplication.processEvents()
+    assert_whole(panel)
+
+
+def test_a_button_does_what_it_says_also_where_the_run_has_said_more_since(qtbot: QtBot) -> None:
+    panel = make(qtbot)
+    calls = sent(panel)
+    tell(panel, 2000, STARVED)
+    fewer = replace(STARVED, remedies=(NORMS,), severity=Severity.WARNING)
+    panel.receive(0, Update(status=samples.status(step=2010, findings=(fewer,))))
+    card(panel, STARVED).remedies[0].click()
+    assert calls == [(0, "change", ANNEAL)]
+    assert [one.isVisible() for one in card(panel, STARVED).remedies] == [True, False], "drawn anew with the click"
+    assert cards(panel)[0].accessibleName() == "Warning: 'boundary' is starved"
     assert_whole(panel)
 
 
@@ -352,12 +311,16 @@ def test_it_is_read_and_used_with_the_keyboard(qtbot: QtBot) -> None:
         order.append(QApplication.focusWidget())
     assert order[:6] == [first, *first.remedies, first.evidence, first.show_button, first.copy_button]
     assert order[6] is second, "down the column"
-    visible = panel.scroll.viewport().rect()
-    assert visible.intersects(second.rect().translated(second.mapTo(panel.scroll.viewport(), second.rect().topLeft())))
+    port = panel.scroller.viewport()
+    assert port.rect().intersects(second.rect().translated(second.mapTo(port, second.rect().topLeft())))
     second.setFocus()
     QTest.keyClick(second, Qt.Key.Key_Return)
     assert FAST.evidence in second.text()
+    others: list[bool] = []
+    QShortcut(QKeySequence("Ctrl+C"), panel).activated.connect(lambda: others.append(True))
+    second.evidence.setFocus()
     QTest.keySequence(second.evidence, "Ctrl+C")
+    assert not others, "the window's own, for the numbers under the mouse, gives way"
     copied = QGuiApplication.clipboard().text()
     assert copied.startswith("The learning rate is too high (warning, since step 900)\n")
     assert "(optimizer.learning_rate = 0.0001)" in copied and FAST.threshold in copied
@@ -383,7 +346,6 @@ def test_severities_differ_by_more_than_color_in_both_themes(qtbot: QtBot) -> No
             assert differ > 20, "a shape of its own"
 
 
-def test_settings_by_hand_are_those_of_the_doctor() -> None:
-    from studio.doctor import SETTINGS
-
-    assert dict(BY_HAND) == SETTINGS
+def test_what_the_panel_says_of_the_doctor_is_so() -> None:
+    assert dict(BY_HAND) == doctor.SETTINGS
+    assert doctor.APPEARS == doctor.GOES == 3 and (balance.STARVED, balance.MISFIT) == (10, 0.1)

@@ -127,7 +127,7 @@ def test_two_lanes_are_solid_and_dashed_and_only_have_what_they_learn(qtbot: QtB
 def test_little_room_shows_the_most_important_and_the_chooser_the_rest(qtbot: QtBot) -> None:
     panel = make(qtbot, lane(problem={"unknowns": {"nu": 1.0}}), size=(360, 190))
     give(panel, {"nu": 1.0, "slope hidden 1": 1.0, "S(a)": 0.4})
-    assert panel.shown() == ["unknowns"] and panel.kind_box.currentText() == "unknowns (of several)"
+    assert panel.shown() == ["unknowns"] and panel.kind_box.currentText() == "unknowns …"
     panel.kind_box.setCurrentIndex(panel.kind_box.findText("recovery"))
     panel.kind_box.activated.emit(2)
     assert panel.shown() == ["recovery"] and panel.views["recovery"].isVisible()

@@ -132,7 +132,7 @@ class AlignmentPanel(Panel):
         labels = {lane.index: lane.label for lane in self.lanes}
         for view in (self.pairs, self.scores):
             view.begin(labels, {}, (), steps_of(self.lanes))
-            view.plot.set_now(self.at)
+            view.set_now(self.at)
         alone = all(len(lane.experiment.terms) < 2 for lane in self.lanes)
         self.stack.offer(() if alone else (PAIRS_NAME, SCORES_NAME),
                          "This experiment has one loss term: nothing can be in conflict with it. A second term, such "

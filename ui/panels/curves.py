@@ -91,7 +91,7 @@ class CurvePanel(Panel):
         self.pending = self.view.draw()
 
     def set_now(self, step: float | None) -> None:
-        self.view.plot.set_now(step)
+        self.view.set_now(step)
 
     def set_cursor(self, step: float | None) -> None:
         self.view.plot.set_cursor(step)

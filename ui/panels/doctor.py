@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import SIGNAL, Qt, Signal
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from studio.findings import Severity
+from studio.findings import Remedy, Severity
 from studio.messages import Update
-from ui.panels.finding_card import Card, ChangeRow, Column, Part, Words
+from ui.panels.finding_card import Card
+from ui.panels.finding_column import ChangeRow, Column, Part, Words
 from ui.panels.finding_words import OVER, changed, headline, look, sentence
 from ui.panels.findings_seen import Case, LaneFindings
 from ui.panels.panel import Explanation, Lane, Panel
@@ -44,8 +45,8 @@ class DoctorPanel(Panel):
             r"\sqrt{\frac{L_k}{s_k}} > 0.1",
             r"\lambda_{\max}(H) > \frac{2}{\eta}",
         ),
-        source="as an example: when the term k is starved, and when gradient descent is unstable; Wang, Teng & "
-               "Perdikaris 2021, sections 2.2 and 2.3; every card names its own source",
+        source="Examples: a starved term k (s_k is its size; the limits are this program's) and unstable gradient "
+               "descent, after Wang, Teng & Perdikaris 2021, section 2; every card names the source of its rule",
     )
 
     wanted_panel = Signal(str)  # the identifier of a panel that is to come to the front
@@ -62,17 +63,17 @@ class DoctorPanel(Panel):
         self.changes: dict[int, ChangeRow] = {}  # by lane
         for part in (self.sentence, self.heading):
             part.resized.connect(self.column.needs)
-        self.scroll = QScrollArea(self.figure)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.scroll.setWidget(self.column)
-        self.scroll.viewport().setAutoFillBackground(False)
+        self.scroller = QScrollArea(self.figure)
+        self.scroller.setWidgetResizable(True)
+        self.scroller.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.scroller.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroller.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroller.setWidget(self.column)
+        self.scroller.viewport().setAutoFillBackground(False)
         self.column.setAutoFillBackground(False)
         layout = QVBoxLayout(self.figure)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.scroll)
+        layout.addWidget(self.scroller)
 
     # -- what comes --------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class DoctorPanel(Panel):
             card.resized.connect(self.column.needs)
             card.folded.connect(self.column.arrange)
             card.shown.connect(self.wanted_panel)
-            card.remedied.connect(lambda place, lane=lane, case=case: self._remedy(lane, case, place))
+            card.remedied.connect(lambda remedy, lane=lane, case=case: self._remedy(lane, case, remedy))
         panel = _titles().get(case.finding.panel, "") if self._heard("wanted_panel(QString)") else ""
         card.set_look(look(case, lane, self._seen[lane.index], several=len(self.lanes) > 1, at=self.at,
                            panel="" if case.finding.panel == self.id else panel,
@@ -185,8 +186,8 @@ class DoctorPanel(Panel):
 
     # -- what a person does ------------------------------------------------------------------------
 
-    def _remedy(self, lane: Lane, case: Case, place: int) -> None:
-        remedy, seen = case.finding.remedies[place], self._seen[lane.index]
+    def _remedy(self, lane: Lane, case: Case, remedy: Remedy) -> None:
+        seen = self._seen[lane.index]
         if seen.over:
             self.into_form.emit(remedy)
             return

@@ -1,4 +1,4 @@
-"""Cards of findings below each other: laid out by hand, so that a change costs what has changed and no more."""
+"""The card of one finding: sign, words, what mends it, and the evidence."""
 
 from __future__ import annotations
 
@@ -9,27 +9,24 @@ from html import escape
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QPainter,
     QPaintEvent,
-    QPalette,
     QPen,
     QPolygonF,
-    QResizeEvent,
-    QTextDocument,
-    QTextOption,
 )
-from PySide6.QtWidgets import QPushButton, QStyle, QStyleOptionButton, QToolButton, QWidget
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from studio.findings import Severity
 from ui.icons import icon
-from ui.panels.finding_words import CardLook, capital, copied, sentence
+from ui.panels.finding_column import GAP, PAD, Part, Prose, WrapButton
+from ui.panels.finding_words import CardLook, RemedyLook, capital, copied, sentence
 from ui.theme import LIGHT, Theme
 
-PAD, GAP, SIGN = 10, 6, 17  # pixels around a card's parts, between them, and the width of its sign
-STRIPE = 4
+STRIPE, SIGN = 4, 17  # pixels of the color at the edge, and of the sign
 WORDS = {Severity.NOTE: "Note", Severity.WARNING: "Warning", Severity.SERIOUS: "Serious"}
 
 
@@ -63,186 +60,11 @@ def paint_sign(painter: QPainter, box: QRectF, severity: Severity, color: str) -
     painter.restore()
 
 
-class Prose:
-    """Rich text that is wrapped to a width."""
-
-    def __init__(self) -> None:
-        self.html = ""
-        self._fitted = (0, 0)  # width and height: laying out the same words again would cost as much as at first
-        self._document = QTextDocument()
-        self._document.setDocumentMargin(0)
-        option = QTextOption()
-        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-        self._document.setDefaultTextOption(option)
-
-    def set(self, html: str, widget: QWidget) -> None:
-        """Other words, in the letters of a widget."""
-        self.html = html
-        self._fitted = (0, 0)
-        self._document.setDefaultFont(widget.font())
-        self._document.setHtml(html)
-
-    def fit(self, width: int) -> int:
-        """The height in this width, in pixels; 0 without words."""
-        if not self.html:
-            return 0
-        if self._fitted[0] != width:
-            self._document.setTextWidth(max(30, width))
-            self._fitted = (width, math.ceil(self._document.size().height()))
-        return self._fitted[1]
-
-    def paint(self, painter: QPainter, x: int, y: int) -> None:
-        if self.html:
-            painter.save()
-            painter.translate(x, y)
-            self._document.drawContents(painter)
-            painter.restore()
-
-    def plain(self) -> str:
-        return self._document.toPlainText()
-
-
-class Part(QWidget):
-    """Something in the column: `fit` lays it out in a width and gives its height."""
-
-    resized = Signal()  # it needs another height
-
-    def fit(self, width: int) -> int:
-        raise NotImplementedError
-
-
-class Words(Part):
-    """A sentence; muted for a heading."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._prose = Prose()
-        self._text = ""
-        self._style = ""
-
-    def set(self, text: str, style: str) -> None:
-        """Plain text, with a style sheet's words for it."""
-        if (text, style) == (self._text, self._style):
-            return
-        self._text, self._style = text, style
-        before = self._prose.fit(self.width() - 2 * PAD)
-        self.setAccessibleName(text)
-        self._prose.set(f"<span style='{style}'>{escape(text)}</span>" if text else "", self)
-        if self._prose.fit(self.width() - 2 * PAD) != before:
-            self.resized.emit()
-        self.update()
-
-    def text(self) -> str:
-        return self._text
-
-    def fit(self, width: int) -> int:
-        height = self._prose.fit(width - 2 * PAD)
-        return height + GAP if height else 0
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange:
-            self._prose.set(self._prose.html, self)
-            self.resized.emit()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        painter = QPainter(self)
-        self._prose.paint(painter, PAD, GAP // 2)
-        painter.end()
-
-
-class WrapButton(QPushButton):
-    """A button whose words are wrapped where there is not the room for one line."""
-
-    SIDE, ABOVE = 9, 5
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.words = ""
-
-    def set_words(self, words: str) -> None:
-        if words != self.words:
-            self.words = words
-            self.setText(words.replace("&", "&&"))
-            self.update()
-
-    def fit(self, width: int) -> QRect:
-        """The size that it needs in at most this width."""
-        room = QRect(0, 0, max(30, width - 2 * self.SIDE), 100_000)
-        need = self.fontMetrics().boundingRect(room, int(Qt.TextFlag.TextWordWrap), self.words)
-        return QRect(0, 0, min(width, need.width() + 2 * self.SIDE + 2), need.height() + 2 * self.ABOVE)
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        option = QStyleOptionButton()
-        self.initStyleOption(option)
-        option.text = ""
-        painter = QPainter(self)
-        self.style().drawControl(QStyle.ControlElement.CE_PushButton, option, painter, self)
-        # what cannot be pressed is still to be read: 'applied at step 3,210'
-        role = QPalette.ColorRole.ButtonText if self.isEnabled() else QPalette.ColorRole.PlaceholderText
-        painter.setPen(self.palette().color(QPalette.ColorGroup.Active, role))
-        box = self.rect().adjusted(self.SIDE, 0, -self.SIDE, 0)
-        painter.drawText(box, int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignVCenter), self.words)
-        painter.end()
-
-
-class ChangeRow(Part):
-    """What was changed while a lane trains, with a button that takes the last of it back."""
-
-    undo = Signal()
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._prose = Prose()
-        self._look: tuple[object, ...] = ()
-        self.button = WrapButton(self)
-        self.button.clicked.connect(self.undo)
-
-    def set(self, text: str, refusal: str, button: str, why_not: str, theme: Theme) -> None:
-        """text: plain; why_not: the reason where nothing can be undone, '' where it can."""
-        look = (text, refusal, button, why_not, theme)
-        if look == self._look:
-            return
-        self._look = look
-        more = f"<br><span style='color:{theme.danger}'>{escape(sentence(refusal))}</span>" if refusal else ""
-        self._prose.set(f"<span style='color:{theme.text}'>{escape(text)}</span>{more}", self)
-        self.setAccessibleName(self._prose.plain())
-        self.button.set_words(button)
-        self.button.setEnabled(not why_not)
-        self.button.setToolTip(why_not or "Take the last change back, between two steps; the run goes on (Ctrl+Z).")
-        self.resized.emit()
-        self.update()
-
-    def text(self) -> str:
-        return self._prose.plain()
-
-    def fit(self, width: int) -> int:
-        button = self.button.fit(width - 2 * PAD)
-        room = width - 2 * PAD - button.width() - GAP
-        beside = room > 160
-        height = self._prose.fit(room if beside else width - 2 * PAD)
-        if beside:
-            self.button.setGeometry(width - PAD - button.width(), GAP // 2, button.width(), button.height())
-            return max(height, button.height()) + GAP
-        self.button.setGeometry(PAD, height + GAP, button.width(), button.height())
-        return height + button.height() + 2 * GAP
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange:
-            self._prose.set(self._prose.html, self)
-            self.resized.emit()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        painter = QPainter(self)
-        self._prose.paint(painter, PAD, GAP // 2 + 2)
-        painter.end()
-
-
 class Card(Part):
-    """One finding. `remedied` has the place of the remedy whose button was pressed."""
+    """One finding."""
 
-    remedied = Signal(int)
+    side = 8
+    remedied = Signal(object)  # the Remedy whose button was pressed
     shown = Signal(str)  # the panel that is to come to the front
     folded = Signal()  # a person has folded or unfolded a part of it
 
@@ -267,7 +89,7 @@ class Card(Part):
         button = QToolButton(self)
         button.setText(text)
         button.setToolTip(tip)
-        button.setIconSize(QSize(10, 10))
+        button.setIconSize(QSize(12, 12))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon if text else
                                   Qt.ToolButtonStyle.ToolButtonIconOnly)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -282,23 +104,31 @@ class Card(Part):
             return
         if look.gone and (self.look is None or not self.look.gone):
             self.open = look.treated  # what was just treated is not folded under the hand
-        self.look = look
-        for place in range(len(self.remedies), len(look.remedies)):
+        before, self.look = self.look, look
+        if before is None or before.remedies != look.remedies:
+            self._set_remedies(look.remedies)
+        if before is None or before.panel != look.panel:
+            self.show_button.setToolTip(f"Bring the panel '{look.panel}', which shows it, to the front.")
+        said = (look.finding.severity, look.finding.title, look.finding.text)
+        if before is None or said != (before.finding.severity, before.finding.title, before.finding.text):
+            self.setAccessibleName(f"{WORDS[look.finding.severity]}: {capital(look.finding.title)}")
+            self.setAccessibleDescription(look.finding.text)
+        self._renew()
+
+    def _set_remedies(self, remedies: Sequence[RemedyLook]) -> None:
+        for place in range(len(self.remedies), len(remedies)):
             self.remedies.append(WrapButton(self))
-            self.remedies[-1].clicked.connect(lambda _=False, place=place: self.remedied.emit(place))
-        for button, remedy in zip(self.remedies, look.remedies, strict=False):
+            self.remedies[-1].clicked.connect(lambda _=False, place=place: self._remedy(place))
+        for button, remedy in zip(self.remedies, remedies, strict=False):
             button.set_words(remedy.words)
             button.setToolTip(remedy.tip)
             button.setAccessibleDescription(remedy.tip)
             button.setEnabled(remedy.enabled)
-        self.show_button.setToolTip(f"Bring the panel '{look.panel}', which shows it, to the front.")
-        self.setAccessibleName(f"{WORDS[look.finding.severity]}: {capital(look.finding.title)}")
-        self.setAccessibleDescription(look.finding.text)
-        self._renew()
 
     def restyle(self, theme: Theme) -> None:
         self.theme = theme
         self._renew()
+        self.update()
 
     def _renew(self) -> None:
         """The words anew. The column is told only where they need another height."""
@@ -320,20 +150,21 @@ class Card(Part):
                                f"<span style='color:{text}'>{escape(words)}</span>" for name, words in
                                (("Measured", finding.evidence), ("Threshold", finding.threshold),
                                 ("Source", finding.source)))
-        self._head.set(head, self)
-        self._refusal.set(f"<span style='color:{theme.danger}'>Not changed: {escape(' '.join(refusals))}</span>"
+        new = self._head.set(head, self)
+        new |= self._refusal.set(f"<span style='color:{theme.danger}'>Not changed: {escape(' '.join(refusals))}</span>"
                           if refusals and self.open else "", self)
-        self._evidence.set(evidence if self.told and self.open else "", self)
-        self.fold.setToolTip("Fold this finding." if self.open else "Unfold this finding.")
-        self.fold.setAccessibleName(self.fold.toolTip())
+        new |= self._evidence.set(evidence if self.told and self.open else "", self)
         arrows = (self.open, self.told, theme.name)
         if arrows != self._arrows:
             self._arrows = arrows
+            self.fold.setToolTip("Fold this finding." if self.open else "Unfold this finding.")
+            self.fold.setAccessibleName(self.fold.toolTip())
             for button, on in ((self.fold, self.open), (self.evidence, self.told)):
                 button.setIcon(icon("expanded" if on else "collapsed", QColor(theme.muted)))
         if self.fit(self.width()) != self.height():
             self.resized.emit()
-        self.update()
+        if new:
+            self.update()
 
     def text(self) -> str:
         """All that stands on it, for whoever reads and not looks."""
@@ -401,6 +232,10 @@ class Card(Part):
         self._renew()
         self.folded.emit()
 
+    def _remedy(self, place: int) -> None:
+        if self.look is not None:  # what the button says, whatever the run has said since it was drawn
+            self.remedied.emit(self.look.remedies[place].remedy)
+
     def _show(self) -> None:
         if self.look is not None:
             self.shown.emit(self.look.finding.panel)
@@ -431,10 +266,10 @@ class Card(Part):
         if event.type() == QEvent.Type.FontChange:
             self._renew()
 
-    def focusInEvent(self, event: object) -> None:  # noqa: N802
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         self.update()
 
-    def focusOutEvent(self, event: object) -> None:  # noqa: N802
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
@@ -454,48 +289,3 @@ class Card(Part):
         self._refusal.paint(painter, left, self._places[0])
         self._evidence.paint(painter, left, self._places[1])
         painter.end()
-
-
-class Column(QWidget):
-    """Parts below each other."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[Part] = []
-        self._late = False
-        self.setMinimumWidth(120)
-
-    def set_parts(self, parts: Sequence[Part]) -> None:
-        """These, in this order."""
-        if list(parts) != self.parts:
-            self.parts = list(parts)
-            self.arrange()
-        elif self._late:
-            self.arrange()
-
-    def needs(self) -> None:
-        """A part has another height: arrange before the next picture."""
-        self._late = True
-
-    def arrange(self) -> None:
-        """Place all parts in the width that there is."""
-        self._late = False
-        y, width = GAP, self.width()
-        for part in self.parts:
-            side = PAD if isinstance(part, Card) else 0
-            height = part.fit(width - 2 * side)
-            part.setGeometry(side, y, width - 2 * side, height)
-            part.setVisible(height > 0)
-            y += height + (GAP + 2 if height and side else 0)
-        self.setMinimumHeight(y + GAP)
-        self.update()
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange:
-            self.arrange()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        super().resizeEvent(event)
-        if event.size().width() != event.oldSize().width():
-            self.arrange()

@@ -59,7 +59,7 @@ def capital(text: str) -> str:
 def headline(lanes: Sequence[LaneFindings], at: float | None = None) -> str:
     """The one sentence above all cards; `at`: the step that the window has gone back to."""
     came = [one for one in lanes if one.recorded is not None]
-    if all(one.state in (RunState.READY, RunState.PREPARING) for one in came):
+    if all(one.state in (RunState.READY, RunState.PREPARING) or not (one.over or one.step) for one in came):
         return BEFORE
     failed = " ".join(dict.fromkeys(sentence(one.failed) for one in came if one.failed))
     found = [case.finding for one in came for case in one.now.values()]
@@ -86,7 +86,8 @@ def _nothing(came: Sequence[LaneFindings]) -> str:
     if all(one.recorded for one in came):
         steps = " / ".join(f"{one.step:,}" for one in came)
         return f"The journal of this run has no {'other ' if earlier else ''}finding ({steps} steps)."
-    looked = f"(looked at {' / '.join(f'{one.looked:,}' for one in came)} steps)"
+    under = " under these settings" if any(one.anew for one in came) else ""
+    looked = f"(looked at {' / '.join(f'{one.looked:,}' for one in came)} steps{under})"
     if any(one.state is RunState.FAILED for one in came):
         return f"The run has failed; the doctor found nothing before {looked}."
     if all(one.over for one in came):

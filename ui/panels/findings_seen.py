@@ -62,7 +62,8 @@ class LaneFindings:
     def __init__(self) -> None:
         self.state = RunState.READY
         self.step = 0
-        self.begun = 0  # the step from which on the doctor has looked
+        self.begun = 0  # the step from which on the doctor has looked, under the settings of now
+        self.anew = False  # whether they have changed while it trains
         self.recorded: bool | None = None  # whether all of it came at once, from a run file; None: nothing came yet
         self.now: dict[tuple[str, str], Case] = {}
         self.earlier: list[Case] = []  # oldest first
@@ -84,7 +85,7 @@ class LaneFindings:
 
     @property
     def looked(self) -> int:
-        """Steps that the doctor has looked at."""
+        """Steps that the doctor has looked at, under the settings of now."""
         return max(0, self.step - self.begun)
 
     # -- what comes --------------------------------------------------------------------------------
@@ -157,6 +158,7 @@ class LaneFindings:
                     self.begun = event.step
                 case kind if kind in BY_HAND:
                     self._settings.append((False, {BY_HAND[kind]: json.loads(event.value)}))
+                    self.begun, self.anew = event.step, True
                 case _:
                     return False
         except (ValueError, TypeError, KeyError):
@@ -192,6 +194,7 @@ class LaneFindings:
     def _begin_anew(self, event: Event) -> None:
         """Under other settings the doctor forgets what was, and says again what is still true."""
         self.refused_undo = ""
+        self.begun, self.anew = event.step, True
         if self.recorded:
             for key in list(self.now):
                 self._close(key, event.step)

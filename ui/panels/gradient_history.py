@@ -295,7 +295,7 @@ class GradientHistoryPanel(Panel):
         labels = {lane.index: lane.label for lane in self.lanes}
         view.plot.set_names("step", self._quantity())
         view.begin(labels, {}, (), steps_of(self.lanes))
-        view.plot.set_now(self.at)
+        view.set_now(self.at)
 
     def _quantity(self) -> str:
         """What the strip draws; \u03bbg where the gradients are weighted."""

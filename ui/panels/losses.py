@@ -82,7 +82,7 @@ class LossesPanel(CurvePanel):
                for lane in self.lanes}
         self.view.begin({lane.index: lane.label for lane in self.lanes}, own, order, steps_of(self.lanes))
         self._take_over()
-        self.view.plot.set_now(self.at)
+        self.view.set_now(self.at)
         self.draw()
 
     def _take_over(self) -> None:

@@ -258,7 +258,7 @@ class NtkPanel(Panel):
     # -- looks and numbers -------------------------------------------------------------------------
 
     def set_now(self, step: float | None) -> None:
-        self.view.plot.set_now(step)
+        self.view.set_now(step)
 
     def set_cursor(self, step: float | None) -> None:
         self.view.plot.set_cursor(step)

@@ -161,8 +161,9 @@ class Panel(QWidget):
         for frame in update.past:
             if frame.kind in self.over_time:
                 self._keep(lane, frame)
-        if (update.scalars and "scalars" in self.kinds) or self.kinds & update.frames.keys():
-            self.pending = True
+        news = self.kinds & update.frames.keys() if self._travel is None else self.over_time & update.frames.keys()
+        if (update.scalars and "scalars" in self.kinds) or news:
+            self.pending = True  # in the past, only what is drawn over time grows
 
     def _keep(self, lane: int, frame: Frame) -> None:
         kept = self._past.setdefault((lane, frame.kind), [])

@@ -188,7 +188,7 @@ class ReadingsPanel(Panel):
 
     def set_now(self, step: float | None) -> None:
         for view in self.views.values():
-            view.plot.set_now(step)
+            view.set_now(step)
 
     def set_cursor(self, step: float | None) -> None:
         for view in self.views.values():
@@ -261,7 +261,7 @@ class ReadingsPanel(Panel):
         if self.kind_box.count():
             whole = len(shown) == len(filled) or self.kind_box.currentIndex() > 0
             with QSignalBlocker(self.kind_box):
-                self.kind_box.setItemText(0, "everything" if whole else f"{', '.join(shown)} (of several)")
+                self.kind_box.setItemText(0, "everything" if whole else f"{', '.join(shown)} \u2026")
         self.kind_box.setVisible(len(filled) > 1)
         self.part_box.setVisible(bool(self._parts) and SLOPES in shown)
         for kind, view in self.views.items():

@@ -119,7 +119,7 @@ class Stack(QWidget):
         if self.offered:
             whole = len(shown) == len(self.offered) or self.box.currentIndex() > 0
             with QSignalBlocker(self.box):
-                self.box.setItemText(0, EVERYTHING if whole else f"{', '.join(shown)} (of several)")
+                self.box.setItemText(0, EVERYTHING if whole else f"{', '.join(shown)} \u2026")
         over_steps = [name for name in shown if isinstance(self.parts[name], CurveView)]
         for name, part in self.parts.items():
             if part.isHidden() is (name in shown):
@@ -165,7 +165,7 @@ class Stack(QWidget):
 
     def set_now(self, step: float | None) -> None:
         for view in self.views():
-            view.plot.set_now(step)
+            view.set_now(step)
 
     def set_cursor(self, step: float | None) -> None:
         for view in self.views():

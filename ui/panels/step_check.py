@@ -119,7 +119,7 @@ class StepCheckPanel(Panel):
         labels = {lane.index: lane.label for lane in self.lanes}
         for view in (self.actual, self.misses):
             view.begin(labels, {}, (), steps_of(self.lanes))
-            view.plot.set_now(self.at)
+            view.set_now(self.at)
         if self.lanes:
             self.misses.set_marks([("100 % off", 1.0, "")])
 

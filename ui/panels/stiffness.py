@@ -282,7 +282,7 @@ class StiffnessPanel(Panel):
     # -- looks and numbers -------------------------------------------------------------------------
 
     def set_now(self, step: float | None) -> None:
-        self.view.plot.set_now(step)
+        self.view.set_now(step)
 
     def set_cursor(self, step: float | None) -> None:
         self.view.plot.set_cursor(step)

@@ -58,6 +58,7 @@ class CurveView(QWidget):
         self.names_drawn: list[str] = []
         self.marks: list[Mark] = []
         self.running = False
+        self.now: float | None = None  # the step that the window has gone back to
         self.color: Callable[[str], str] = self.color_in_order
         self.short: Callable[[str], str] = str  # a curve's name as the legend has it
         self._labels: dict[int, str] = {}
@@ -247,8 +248,15 @@ class CurveView(QWidget):
     def _mark_color(self, mark: Mark) -> str:
         return self.color(mark.curve) if mark.curve in self.names_drawn else self.theme.text
 
+    def set_now(self, step: float | None) -> None:
+        """Mark the step that the window has gone back to; the legend has the values there. None: the newest."""
+        self.now = step
+        self.plot.set_now(step)
+        self._show_values()
+
     def _show_values(self) -> None:
-        values = [number(curve.series.last) if len(curve.series) else "" for curve in self.in_order()]
+        series = [curve.series for curve in self.in_order()]
+        values = [(number(s.last if self.now is None else s.at(self.now)[1])) if len(s) else "" for s in series]
         self.legend.set_values([*values, *(number(mark.value) for mark in self.marks)])
 
     # -- numbers -----------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ from ui.plots.ticks import Floats, Ticks, linear_ticks, log_ticks, step_ticks
 from ui.theme import LIGHT, Theme, font
 
 
+DASH = 0.008  # half the length of a lone point, as a share of the axis
+
+
 class Axis(pg.AxisItem):
     """An axis whose ticks come from a function of (low, high, number of labels that fit)."""
 
@@ -156,8 +159,16 @@ class Plot(pg.PlotWidget):
         self._range = (math.nan,) * 4
 
     def set_line(self, item: pg.PlotCurveItem, steps: Floats, values: Floats) -> None:
-        """New points of a line. What cannot be drawn (zero or less on a logarithmic axis, NaN) leaves a gap."""
-        item.setData(steps, self.scaled(values))
+        """New points of a line. What cannot be drawn (zero or less on a logarithmic axis, NaN) leaves a gap.
+
+        A single point is a short dash: a line of one point would not be seen.
+        """
+        heights = self.scaled(values)
+        if len(heights) == 1:
+            left, right = self.visible_steps()
+            half = DASH * (right - left)
+            steps, heights = np.array([steps[0] - half, steps[0] + half]), np.repeat(heights, 2)
+        item.setData(steps, heights)
 
     def scaled(self, values: Floats) -> Floats:
         """The values as the y axis has them; NaN where it has no place for them."""

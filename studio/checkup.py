@@ -97,6 +97,13 @@ HELD_OUT: tuple[tuple[str, Mapping[str, Any], int], ...] = (
     ("method-config", {"problem.constants": {"a1": 1.0, "a2": 2.0, "k": 1.0}}, 6000),
     ("laaf-function-nlaaf", {}, 8000),
     ("wave", {}, 8000),
+    ("poisson-inverse-gaaf", {}, 4000),
+    ("laaf-function-gaaf", {}, 15000),
+    ("helmholtz-m3", {"problem.constants": {"a1": 1.0, "a2": 2.0, "k": 1.0}}, 6000),
+    ("klein-gordon-m2", {"network.hidden": [30, 30, 30]}, 8000),
+    ("raf-smooth-relu3", {"problem.residuals": [
+        {"name": "Poisson", "equation": "-(u_xx + u_yy) = f", "points": 500}]}, 3000),
+    ("eigenvalue-box-d2", {"network.hidden": [20, 20, 20, 20]}, 1500),
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from core.diagnostics.fields import FieldsDiagnostic
 from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
@@ -41,6 +42,8 @@ class Observer:
         self.readings: dict[str, float] = {}
         self.instruments: Instruments | None = None
         self.doctor: Doctor | None = None
+        self._points: Tensor | None = None  # the draws of the last step, where new ones are worth a word
+        self._rarely_drawn = False
         self._error_due = False  # the next numbers are to have the error
         self.next_look = 0  # the step at which a diagnostic may be due again
         self._next_doctor = 0.0
@@ -58,6 +61,9 @@ class Observer:
         else:
             self.doctor.change(experiment)
         self.findings, self.next_look = (), 0
+        every = experiment.sampling.every
+        self._rarely_drawn = every >= 100 and every * 100 >= experiment.training.steps
+        self._points = trainer.draws
 
     def watch(self, value: object) -> frozenset[str]:
         """The kinds that somebody looks at: they come more often than others. Raises ValueError for what are none."""
@@ -149,6 +155,10 @@ class Observer:
 
     def from_time_to_time(self, trainer: Trainer, seconds: float, rate: float) -> None:
         """The doctor and the clock, about once a second; rate: steps per second."""
+        if self._rarely_drawn and trainer.points is not self._points:
+            if self._points is not None:
+                self._tell("resampled", "drew its points anew")
+            self._points = trainer.points
         now = time.perf_counter()
         if now >= self._next_doctor:
             self.examine(trainer.iteration)

@@ -1,12 +1,12 @@
 """What the window costs the training, and what the training costs the window.
 
-    python tests/bench/window_price.py [--rounds 3] [--seconds 10] [--experiment helmholtz-m2]
+    python tests/bench/window_price.py [--rounds 3] [--seconds 10] [--experiment helmholtz-m2] [--layout pathologies]
 
 Steps per wall-clock second without a window, with it and the training in a thread, and with the training in its own
 process; each measurement is a process of its own, the three follow each other round by round. The window is
-1600 x 1000 with every default panel visible, offscreen where there is no display. The latency of the GUI's loop is how
-much later than asked a timer of 10 ms fires. Compile the step first with `main.py run NAME --engine compiled`, or the
-first round does it. Writes results/window-price.json.
+1600 x 1000 with every panel of the layout visible, offscreen where there is no display. The latency of the GUI's loop
+is how much later than asked a timer of 10 ms fires. Compile the step first with
+`main.py run NAME --engine compiled`, or the first round does it. Writes results/window-price.json.
 """
 
 from __future__ import annotations
@@ -55,12 +55,14 @@ def without_window(name: str, engine: str, seconds: float) -> dict[str, Any]:
     return {"steps_per_second": rate}
 
 
-def with_window(name: str, engine: str, seconds: float, isolate: bool) -> dict[str, Any]:
-    """The real window, every default panel visible."""
+def with_window(name: str, engine: str, seconds: float, isolate: bool, layout: str) -> dict[str, Any]:
+    """The real window, every panel of the layout visible."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
 
     from studio.gallery import load
+    from ui.governor import in_sight
     from ui.headless import _shut, open_unseen, spin
+    from ui.layouts import LAYOUTS
 
     with tempfile.TemporaryDirectory() as folder:
         app, window = open_unseen(Path(folder), "light", (1600, 1000))
@@ -68,6 +70,7 @@ def with_window(name: str, engine: str, seconds: float, isolate: bool) -> dict[s
         window.isolate = isolate
         changes = {"training.engine": engine, "training.steps": 10_000_000}
         window.documents.show(name, load(name).with_changes(changes))
+        window.docks.apply(next(one for one in LAYOUTS if one.id == layout))
         window.run.toggle()
 
         def steps() -> list[int]:
@@ -96,7 +99,7 @@ def with_window(name: str, engine: str, seconds: float, isolate: bool) -> dict[s
                "gui_share": (time.thread_time() - busy) / wall,
                "latency_ms": {"p50": 1e3 * quantile(late, 0.5), "p99": 1e3 * quantile(late, 0.99),
                               "max": 1e3 * max(late)},
-               "visible_panels": [panel.id for panel in window.panels if panel.isVisible()]}
+               "visible_panels": [panel.id for panel in window.panels if in_sight(panel)]}
         _shut(app, window)
     return out
 
@@ -134,20 +137,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--experiment", default="helmholtz-m2")
-    parser.add_argument("--engine", default="compiled", choices=("eager", "compiled"))
+    parser.add_argument("--engine", default="compiled", choices=("eager", "compiled", "auto"))
+    parser.add_argument("--layout", default="overview")
     parser.add_argument("--mode", choices=MODES, help="one measurement, as JSON; what the rounds call")
     given = parser.parse_args()
     if given.mode:
         out = (without_window(given.experiment, given.engine, given.seconds) if given.mode == "none" else
-               with_window(given.experiment, given.engine, given.seconds, given.mode == "process"))
+               with_window(given.experiment, given.engine, given.seconds, given.mode == "process", given.layout))
         print(json.dumps(out))
         return 0
-    key = f"{given.experiment} {given.engine}"
+    key = f"{given.experiment} {given.engine}" + (f" {given.layout}" if given.layout != "overview" else "")
     rows: dict[str, list[dict[str, Any]]] = {mode: [] for mode in MODES}
     for _ in range(given.rounds):
         for mode in MODES:
             command = [sys.executable, __file__, "--mode", mode, "--experiment", given.experiment, "--engine",
-                       given.engine, "--seconds", str(given.seconds)]
+                       given.engine, "--seconds", str(given.seconds), "--layout", given.layout]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows[mode].append(json.loads(done.stdout.strip().splitlines()[-1]))
     summary: dict[str, Any] = {"visible_after_s": start_time()}

@@ -180,3 +180,15 @@ def test_the_timing_adds_up(run: Run) -> None:
     assert set(parts) == {"training", "diagnostics", "recording", "waiting"}
     assert sum(parts.values()) == pytest.approx(frame.wall, rel=0.2, abs=0.5)  # type: ignore[attr-defined]
     assert json.dumps(dict(parts))
+
+
+def test_points_that_are_drawn_anew_now_and_then_are_told(tmp_path: Path) -> None:
+    session = Session(small(training__steps=1000, sampling__every=400), runs_folder=tmp_path)
+    session.start()
+    end = time.monotonic() + 60
+    while not session.ended and time.monotonic() < end:
+        session.take()
+        time.sleep(0.02)
+    assert session.close(20)
+    steps = [e.step for e in load_run(session.run_file or Path()).events if e.kind == "resampled"]
+    assert [step // 400 for step in steps] == [1, 2], steps

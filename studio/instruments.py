@@ -70,6 +70,7 @@ class Instruments:
         self.in_sight: frozenset[str] = frozenset()  # kinds that somebody looks at
         self.seconds = dict.fromkeys(self.kinds, 0.0)  # spent, by kind
         self.counts = dict.fromkeys(self.kinds, 0)
+        self._taken = dict.fromkeys(self.kinds, 0.0)  # the same as it counts for whose turn is next
         self._cost: dict[str, float] = {}  # of one look, averaged
         self._last = dict.fromkeys(self.kinds, -1)  # step of the last look
         self._absent: set[str] = set()  # kinds of which this trainer has nothing
@@ -80,7 +81,7 @@ class Instruments:
     def continue_from(self, other: Instruments) -> None:
         """Go on with another trainer of the same run: what was spent and looked at stays known."""
         self.seconds, self.counts, self._cost, self._last = other.seconds, other.counts, other._cost, other._last
-        self._purse, self._debt, self._earned = other._purse, other._debt, other._earned
+        self._taken, self._purse, self._debt, self._earned = other._taken, other._purse, other._debt, other._earned
         self.in_sight = other.in_sight
 
     def due(self, step: int, training_seconds: float, wanted: Set[str], *, everything: bool = False) -> list[str]:
@@ -131,6 +132,7 @@ class Instruments:
         self._last[kind] = step
         if old is None:
             cost = min(cost, FIRST)
+        self._taken[kind] += cost
         if kind in self.punctual:
             self._debt += cost
         else:
@@ -145,7 +147,7 @@ class Instruments:
 
     def _had(self, kind: str) -> float:
         """How much of its part a kind has had."""
-        return self.seconds[kind] / (WEIGHTS.get(kind, 1.0) * (IN_SIGHT if kind in self.in_sight else 1.0))
+        return self._taken[kind] / (WEIGHTS.get(kind, 1.0) * (IN_SIGHT if kind in self.in_sight else 1.0))
 
     def _earn(self, training_seconds: float) -> None:
         gain = max(0.0, training_seconds - self._earned)

@@ -91,7 +91,7 @@ def test_a_finding_keeps_the_step_at_which_it_appeared_and_its_numbers_stay_new(
 def test_the_gravest_come_first() -> None:
     found = course(experiment(network__activation="relu"), gradients=lambda s: gradients(s, zero=("residual",)),
                    activations=lambda s: activations(s, dead=0.7))
-    assert [f.severity for f in found] == [Severity.SERIOUS, Severity.WARNING]
+    assert [f.severity for f in found] == [Severity.SERIOUS, Severity.NOTE]
 
 
 def test_another_setting_begins_a_new_history() -> None:

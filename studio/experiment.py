@@ -65,9 +65,10 @@ class DiagnosticsSpec(Model):
                          ge=0)
     ntk_points: int = tip("Points of each loss term in the tangent kernel.", 16, ge=2, le=128)
     liveness_every: int = tip("Steps between two checks that everything moves; 0 for never.", 500, unit="steps", ge=0)
-    share: float = tip("Share of the training time that diagnostics may take, half of it in a process of its own; they "
-                       "come later than at their cadence where they would take more. With one engine from first step "
-                       "to last, errors, gradients and fields come at their cadence all the same.", 0.08, gt=0, le=1)
+    share: float = tip("Share of the training time that diagnostics may take, two fifths of it in a process of its "
+                       "own; they come later than at their cadence where they would take more. With one engine from "
+                       "first step to last, errors, gradients and fields come at their cadence all the same.", 0.08,
+                       gt=0, le=1)
     keep_mb: float = tip("Megabytes of frames that a run file keeps; beyond, old frames are thinned evenly.", 50.0,
                          unit="MB", gt=0, le=100_000)
     checkpoint_every: int = tip("Steps between two checkpoints in the run file.", 5000, unit="steps", ge=1)

@@ -28,7 +28,7 @@ PUNCTUAL = ("error", "gradients", "fields")
 #: How much of the diagnostics' time a kind may have beside the others; one that somebody looks at three times as much.
 WEIGHTS = {"fields": 3.0, "error": 2.0, "gradients": 2.0}
 IN_SIGHT = 3.0
-START = 0.4  # seconds that may be taken before the training has earned any
+START = 5.0  # seconds of training whose share may be taken before the training has earned any
 MOST = 1.5  # seconds that can be saved up
 LEAST = 1 / 4  # of the share: what is left to the others where the punctual ones use all of it
 UNKNOWN = 0.05  # seconds that a first look is taken to cost
@@ -74,7 +74,7 @@ class Instruments:
         self._cost: dict[str, float] = {}  # of one look, averaged
         self._last = dict.fromkeys(self.kinds, -1)  # step of the last look
         self._absent: set[str] = set()  # kinds of which this trainer has nothing
-        self._purse = START
+        self._purse = START * self.share
         self._debt = 0.0  # what the punctual ones have cost and the training has not earned yet
         self._earned = 0.0  # training seconds that are already in the purse
 

@@ -24,13 +24,14 @@ from studio.messages import Event
 from studio.timing import Clock
 
 DOCTOR_EVERY = 1.0  # seconds
+UNDISTURBED = 0.4  # of their share is what diagnostics take in a process of its own
 T = TypeVar("T")
 
 
 class Observer:
     """Diagnostics, clock and doctor of one run. `put` takes every frame, `tell` writes events into the journal.
 
-    undisturbed: the run has a process of its own, so that nothing holds it up; diagnostics take half their share then.
+    undisturbed: the run has a process of its own, so that nothing holds it up; diagnostics take less then.
     """
 
     def __init__(self, put: Callable[[Frame], None], tell: Tell, *, undisturbed: bool = False) -> None:
@@ -52,7 +53,7 @@ class Observer:
         """Diagnostics for a trainer; of another one of the same run where there was one. Raises ProblemError."""
         old = self.instruments
         gradients = GradientsDiagnostic() if old is None else old.gradients  # histograms of a run share their bins
-        share = experiment.diagnostics.share * (0.5 if self._undisturbed else 1.0)
+        share = experiment.diagnostics.share * (UNDISTURBED if self._undisturbed else 1.0)
         self.instruments = Instruments(experiment, build_fields(experiment, trainer), gradients, share)
         if old is not None:
             self.instruments.continue_from(old)

@@ -14,8 +14,7 @@ from PySide6.QtWidgets import QWidget
 
 from ui.plots.canvas import SMALL, Readout
 from ui.plots.ticks import Floats, Ticks, linear_ticks, log_ticks, step_ticks
-from ui.theme import LIGHT, Theme, font
-
+from ui.theme import LIGHT, Theme, font, load_fonts
 
 DASH = 0.008  # half the length of a lone point, as a share of the axis
 
@@ -112,7 +111,8 @@ class Plot(pg.PlotWidget):
         for side, name in self._names.items():
             axis = self.getPlotItem().getAxis(side)
             if room[side]:
-                axis.setLabel(name, **{"color": self.theme.muted, "font-size": f"{SMALL}pt"})
+                axis.setLabel(name, **{"color": self.theme.muted, "font-size": f"{SMALL}pt",
+                                       "font-family": load_fonts()})
             axis.showLabel(room[side])
         self.getPlotItem().getAxis("left").setWidth(self._left or (58 if room["left"] else 42))
         bottom = self.getPlotItem().getAxis("bottom")

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QWidget
 from studio.messages import Update
 
 TICK = 33  # ms
-BUDGET = 0.10  # share of one core
+BUDGET = 0.08  # share of one core; what ticks and hands out beside it brings it to a tenth at most
 TELL_EVERY = 1.0  # seconds between two signals of what drawing takes
 MEMORY = 4.0  # seconds over which the share is averaged
 NEW = 0.25  # weight of the newest cost in a panel's average

@@ -152,8 +152,9 @@ def test_zero_and_nan_have_no_place_on_a_logarithmic_axis(qtbot: QtBot) -> None:
 
 def map_frame(inputs: tuple[str, str], u: np.ndarray, **changes: Any) -> FieldsFrame:
     axes = tuple(np.linspace(0, 1, size) for size in u.shape)
-    values: dict[str, Any] = {"prediction": {"u": u}, "exact": {}, "error": {}, "residuals": {"Helmholtz": u}}
-    return FieldsFrame(step=1, inputs=inputs, axes=axes, fixed={}, **(values | changes))
+    values: dict[str, Any] = {"prediction": {"u": u}, "exact": {}, "error": {}, "residuals": {"Helmholtz": u},
+                              "fixed": {}, "step": 1}
+    return FieldsFrame(inputs=inputs, axes=axes, **(values | changes))
 
 
 def lanes_over(*inputs: str, **problem: Any) -> list[Lane]:
@@ -213,7 +214,8 @@ def test_a_field_that_is_no_number_anywhere_says_so(qtbot: QtBot) -> None:
 
 def test_places_in_space_keep_their_shape_and_further_inputs_are_named(qtbot: QtBot) -> None:
     panel = make(qtbot, lanes_over("x1", "x2", "x3", "x4", "x5", "x6"))
-    give(panel, map_frame(("x1", "x2"), np.ones((5, 5))))
+    assert panel.grid.note == "at x3, ..., x6 = 0.5", "before the first frame"
+    give(panel, map_frame(("x1", "x2"), np.ones((5, 5)), fixed=dict.fromkeys(("x3", "x4", "x5", "x6"), 0.5)))
     box = panel.grid.boxes[0][0]
     assert abs(box.width() - box.height()) <= 1 and panel.grid.note == "at x3, ..., x6 = 0.5"
     panel.begin(lanes_over("x", "y", "z"))

@@ -15,6 +15,7 @@ from ui.plots.ticks import nice_step
 Levels = tuple[float, float]
 ALL = -1  # the key of what all lanes share
 DECADES = 8.0  # of a logarithmic error at most
+SAMPLE = 2_000  # points of a map, at least, whose hundredth is the lowest color of a logarithmic error
 UNKNOWN: dict[str, Levels] = {"error": (0.0, 1.0)}
 
 
@@ -62,7 +63,11 @@ class FieldLevels:
     def _own(self, key: int, column: Column, arrays: Sequence[Array | None]) -> Levels:
         if column.logarithmic:
             decades = self._decades.setdefault(key, SlowRange(1.0, patience=5))
-            low, high = error_range([array for array in arrays if array is not None])
+            found = [array for array in arrays if array is not None]
+            thin = [array.ravel()[:: max(1, array.size // SAMPLE)] for array in found]
+            low = error_range(thin)[0]
+            greatest = finite_ends(found)[1]
+            high = math.log10(greatest) if greatest > 0 else math.nan
             decades.update(max(math.floor(low), math.ceil(high) - DECADES) if math.isfinite(low) else low, high)
             return (decades.low, decades.high) if math.isfinite(decades.low) else (-3.0, 0.0)
         limit = _limit(self._limits.setdefault((key, column.kind), SlowLimit(patience=3)), arrays)

@@ -8,13 +8,45 @@ import numpy as np
 
 from core.frames import Array, FieldsFrame
 from ui.panels.panel import Lane
-from ui.panels.profiles import predicted, turned, upright
+from ui.panels.profiles import held_words, predicted, turned, upright
 from ui.plots.dots import Dots, near_slice, nearest, thinned
-from ui.plots.field_rows import Column, Row
+from ui.plots.field_rows import Column, Kind, Row
 from ui.plots.ticks import number
 from ui.theme import Theme
 
 Domain = Mapping[str, tuple[float, float]]
+
+
+def slice_of(domain: Domain, frame: FieldsFrame | None) -> tuple[dict[str, tuple[float, float]], str]:
+    """The two inputs of a frame's maps with their ranges, across first; and where the others are held, in words.
+
+    Before the first frame those that a run begins with: the first two, the others in the middle.
+    """
+    names = frame.inputs if frame is not None and len(frame.inputs) == 2 else tuple(domain)[:2]
+    held = frame.fixed if frame is not None else {name: sum(ends) / 2 for name, ends in list(domain.items())[2:]}
+    return {name: domain[name] for name in (names[::-1] if turned(names) else names)}, held_words(held)
+
+
+def aspect_of(across: Domain) -> float:
+    """Width over height of a map: places in space keep their shape, within reason; 0 over time."""
+    if len(across) != 2 or "t" in across:
+        return 0.0
+    (a, b), (c, d) = across.values()
+    return min(max((b - a) / (d - c), 0.6), 1.9)
+
+
+def field_columns(name: str, known: str, equation: str | None, theme: Theme, *, signed: bool,
+                  log: bool) -> list[Column]:
+    """A column for what is known: no solution (known is ''), no error; no equation (None), no residual."""
+    kind: Kind = "signed" if signed else "value"
+    colors = theme.diverging if signed else theme.sequential
+    columns = [Column(f"prediction {name}".strip(), colors, kind=kind)]
+    if known:
+        columns += [Column(f"{known} {name}", colors, kind=kind),
+                    Column("absolute error", theme.error, kind="error", logarithmic=log)]
+    if equation is not None:
+        columns.append(Column(f"residual {equation}".strip(), theme.diverging, kind="residual"))
+    return columns
 
 
 def field_row(lane: Lane, frame: FieldsFrame, columns: Sequence[Column], name: str, equation: str,

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PySide6.QtCore import QSignalBlocker
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QComboBox, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from core.frames import Array, FieldsFrame
+from core.frames import FieldsFrame
 from studio.messages import Update
-from ui.panels.panel import Lane, Panel
-from ui.panels.profiles import ProfileMaker, Snapshots, turned, upright
-from ui.plots.fields import Column, FieldGrid, Row, finite_ends
-from ui.plots.levels import SlowLimit, SlowRange
-from ui.plots.profiles import Profiles
-from ui.plots.ticks import nice_step, number
+from ui.panels.field_body import FieldBody
+from ui.panels.field_levels import UNKNOWN, FieldLevels
+from ui.panels.field_rows import aspect_of, dots_legend, dots_of, field_columns, field_row, slice_of
+from ui.panels.field_switches import FieldSwitches, fill_box
+from ui.panels.field_time import TimeBar
+from ui.panels.field_words import EXPLANATION, fields_table
+from ui.panels.panel import Lane, Panel, loss_terms
+from ui.panels.profiles import ProfileMaker, Snapshots
+from ui.panels.slices import SliceBar
+from ui.plots.cuts import Cut
+from ui.plots.field_rows import Column, Row
 from ui.theme import Theme
 
 ALL = "all fields"
+ROOMY = (820, 400)  # pixels from which on maps over time begin with the curves of a time beside them
+ANOTHER = "This run shows another slice until its next frame."
 
 
 class FieldsPanel(Panel):
@@ -30,83 +36,105 @@ class FieldsPanel(Panel):
     title = "Fields"
     tip = (
         "Prediction and exact solution on one scale, the absolute error from zero, the residual on a scale symmetric "
-        "about zero. Over one input they are curves, with earlier states of the prediction faint behind it."
+        "about zero. Over one input they are curves, with earlier states of the prediction faint behind it. A click in "
+        "a map cuts through all of them."
     )
+    explanation = EXPLANATION
     kinds = frozenset({"fields"})
     area = "center"
     interval = 0.4
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._frames: dict[int, FieldsFrame] = {}
         self._earlier: dict[int, Snapshots] = {}
-        self._value_levels = SlowRange(0.1, patience=5)
-        self._error_levels: dict[int, SlowLimit] = {}
-        self._residual_levels: dict[int, SlowLimit] = {}
-        self._maker = ProfileMaker()
+        self._levels, self._maker = FieldLevels(), ProfileMaker()
         self._chosen = False  # the field, by a person
-        self.flat = False  # one input
-        self.grid = FieldGrid()
-        self.profiles = Profiles()
-        self.profiles.hide()
+        self._met = False  # a frame has come
+        self._derivatives: list[str] = []
+        self._terms: tuple[str, ...] = ()
+        self.slices = SliceBar(self.figure)
+        self.slices.asked.connect(lambda view: self.command.emit(-1, "view", ("fields", view)))
+        self.time_bar = TimeBar(self.figure)
+        self.time_bar.moved.connect(lambda at: self.set_cut(Cut("up", at)))
+        self.body = FieldBody(self.figure)
+        self.grid, self.profiles = self.body.grid, self.body.profiles
+        self.grid.cut_changed.connect(self.set_cut)
         layout = QVBoxLayout(self.figure)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.grid)
-        layout.addWidget(self.profiles)
-        self.field_box = self.chooser("The field that is shown.", letters=9)
+        layout.setSpacing(0)
+        for part in (self.slices, self.time_bar):
+            layout.addWidget(part)
+            part.hide()
+        layout.addWidget(self.body, 1)
+        self.field_box = self.chooser("The field, quantity or derivative that is shown.", letters=6)
         self.field_box.activated.connect(self._field_chosen)
-        self.residual_box = self.chooser("The equation whose residual is shown.", letters=9)
-        self.lane_box = self.chooser("The runs that are shown.", letters=9)
+        self.residual_box = self.chooser("The equation whose residual is shown.", letters=6)
+        self.lane_box = self.chooser("The runs that are shown.", letters=8)
         for box in (self.field_box, self.residual_box, self.lane_box):
             box.activated.connect(self._scales_changed)
-        self.same = QToolButton(self.header)
-        self.same.setText("same scale")
-        self.same.setCheckable(True)
-        self.same.setChecked(True)
-        self.same.setToolTip(
-            "On: error and residual of both runs on one scale, to compare them. Off: each on its own."
-        )
-        self.same.toggled.connect(self._scales_changed)
-        self.tools.addWidget(self.same)
+        self.switches = FieldSwitches(self)
+        self.tools.addWidget(self.switches)
+        self.points, self.same = self.switches.points, self.switches.same
+        self.cutting, self.upright, self.log = self.switches.cutting, self.switches.upright, self.switches.log
+        self.points.toggled.connect(lambda _: self.draw())
+        self.cutting.toggled.connect(self._cutting_toggled)
+        self.upright.toggled.connect(self._upright_toggled)
+        for action in (self.log, self.same):
+            action.toggled.connect(self._scales_changed)
+
 
     # -- data --------------------------------------------------------------------------------------
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         super().begin(lanes)
-        self._frames, self._chosen = {}, False
+        self._chosen, self._met, self._derivatives = False, False, []
+        self._terms = loss_terms(lanes)[0]  # building the problems takes a while
         self._earlier = {lane.index: Snapshots() for lane in lanes}
         problem = lanes[0].experiment.problem if lanes else None
-        self.flat = problem is not None and len(problem.domain) == 1
-        self.grid.setVisible(not self.flat)
-        self.profiles.setVisible(self.flat)
+        domain = dict(problem.domain) if problem else {}
+        self.slices.begin(domain)
+        self.slices.setVisible(len(domain) > 2)
+        self.time_bar.hide()
+        self.time_bar.set_times(np.zeros(1))
+        self._offer_fields()
+        # what is a mean is no residual
+        fill_box(self.residual_box, [r.name for r in problem.residuals if r.measure == "square"] if problem else [])
+        names = [lane.label or str(lane.index + 1) for lane in lanes]
+        fill_box(self.lane_box, [" and ".join(names), *names] if len(lanes) > 1 else [])
+        self.same.setVisible(len(lanes) > 1)
+        with QSignalBlocker(self.upright):
+            self.upright.setChecked("t" in list(domain)[:2])
+        self.grid.upright = self.upright.isChecked()
+        self.set_cut(None)
+        self.grid.set_legend([])
+        self._forget_levels()
+        self._show_flat(len(domain) == 1)
+        self._rebuild()
+
+    def _offer_fields(self) -> None:
+        """Fields, quantities, then the derivatives that frames have had; a choice stays."""
+        problem = self.lanes[0].experiment.problem if self.lanes else None
         fields = [*problem.fields, *problem.quantities] if problem else []
         if self.flat and problem and len(problem.fields) > 1:
             fields.insert(0, ALL)
-        self._fill(self.field_box, fields)
-        # what is a mean is no residual
-        self._fill(self.residual_box, [r.name for r in problem.residuals if r.measure == "square"] if problem else [])
-        names = [lane.label or str(lane.index + 1) for lane in lanes]
-        self._fill(self.lane_box, [" and ".join(names), *names] if len(lanes) > 1 else [])
-        self.same.setVisible(len(lanes) > 1)
-        self._forget_levels()
-        self._rebuild()
-
-    @staticmethod
-    def _fill(box: QComboBox, texts: list[str]) -> None:
-        with QSignalBlocker(box):
-            box.clear()
-            box.addItems(texts)
-        box.setVisible(len(texts) > 1)
+        names = [*fields, "", *self._derivatives] if self._derivatives else fields
+        if names != [self.field_box.itemText(i) for i in range(self.field_box.count())]:
+            fill_box(self.field_box, names, self.field_box.currentText() if self._met else "")
 
     def receive(self, lane: int, update: Update) -> None:
         super().receive(lane, update)
+        for event in update.events:
+            if event.kind == "view":
+                self.slices.refused(event.text)
         frame = update.frames.get("fields")
         if isinstance(frame, FieldsFrame):
-            if not self._frames:
+            if not self._met:
+                self._met = True
                 self._prefer_known(frame)
-            self._frames[lane] = frame
-            if self.flat and lane in self._earlier:
+            if len(frame.inputs) == 1 and lane in self._earlier:
                 self._earlier[lane].add(frame)
+            if self.slices.waiting and self._travel is None and self.isVisible():
+                self.draw()  # the answer to what a person does comes at once
 
     def _prefer_known(self, frame: FieldsFrame) -> None:
         """Begin with a field that can be compared, where the one that stands first cannot."""
@@ -118,25 +146,69 @@ class FieldsPanel(Panel):
             self._forget_levels()
             self._rebuild()
 
+    def frames(self) -> dict[int, FieldsFrame]:
+        """The frame of each lane that is drawn: those of the slice that the first of them shows."""
+        found = {lane.index: self.frame(lane.index, "fields") for lane in self.lanes}
+        frames = {index: frame for index, frame in found.items() if isinstance(frame, FieldsFrame)}
+        first = next(iter(frames.values()), None)
+        return {index: frame for index, frame in frames.items() if first and frame.inputs == first.inputs}
+
     def draw(self) -> None:
         super().draw()
         if not self.lanes:
             return
-        if self.flat:
-            self._name_choice(self.shown())
-            self.profiles.set_profiles(self._maker.make(
-                self.shown(), self._frames, self._earlier, self._names(), self.residual_box.currentText(), self.theme,
-                shared=self.same.isChecked()))
-            return
+        frames = self.frames()
+        first = next(iter(frames.values()), None)
+        if first is not None:
+            self._follow(first, frames)
         shown = self.shown()
+        if self.flat:
+            self._name_choice(shown)
+            self._draw_profiles(frames)
+            return
         if ([row.label for row in self.grid.rows] != [lane.label for lane in shown]
-                or [column.name for column in self.grid.columns] != [column.name for column in self._columns()]):
+                or [column.key for column in self.grid.columns] != [column.key for column in self._columns()]
+                or (first is not None and list(self.grid.domain) != list(self._slice()[0]))):
             self._rebuild()
-        rows = [self._row(lane) for lane in shown]
+        rows = [self._row(lane, frames) for lane in shown]
+        self._set_legend(shown, frames, rows)
+        self.grid.set_note(self._slice()[1])
         if self._update_levels(rows):
             self.grid.renew()
         for place, row in enumerate(rows):
             self.grid.set_row(place, row)
+        self._draw_cut()
+
+    def _follow(self, first: FieldsFrame, frames: Mapping[int, FieldsFrame]) -> None:
+        """The controls and the kind of picture follow the frame that is there."""
+        new = [name for frame in frames.values() for name in frame.derivatives if name not in self._derivatives]
+        if new:
+            self._derivatives += list(dict.fromkeys(new))
+        if (len(first.inputs) == 1) is not self.flat:
+            self._forget_levels()
+            self._show_flat(len(first.inputs) == 1)
+        self._offer_fields()
+        self.slices.see(first)
+        timed = not self.flat and "t" in first.inputs
+        if timed:
+            self.time_bar.set_times(first.axes[first.inputs.index("t")])
+        if timed is self.time_bar.isHidden():
+            self.time_bar.setVisible(timed)
+            if timed and self.cut is None and self.body.width() >= ROOMY[0] and self.body.height() >= ROOMY[1]:
+                self.set_cut(Cut("up", self.time_bar.time))
+
+    def _draw_profiles(self, frames: Mapping[int, FieldsFrame]) -> None:
+        made = self._maker.make(self.shown(), frames, self._earlier, self._names(), self.residual_box.currentText(),
+                                self.theme, shared=self.same.isChecked())
+        for lane, profile in zip(self.shown(), made, strict=True):
+            frame = frames.get(lane.index)
+            if frame is None:
+                profile.empty = ANOTHER if self.frame(lane.index, "fields") else profile.empty
+            elif self.points.isChecked():
+                dots = dots_of(frame, lane.experiment.problem.domain, self._terms, self.theme)
+                profile.rug = [(one.color, one.places[:, 0]) for one in dots]
+                profile.note = ", ".join([profile.note, *(f"{one.count:,} points of {one.term}" for one in dots)])
+        self.profiles.set_profiles(made)
 
     def _names(self) -> list[str]:
         """The fields that are shown."""
@@ -150,91 +222,112 @@ class FieldsPanel(Panel):
             return list(self.lanes)
         if chosen > 0:
             return [self.lanes[chosen - 1]]
-        fits = self.profiles.width() >= 560 if self.flat else self.grid.room_for(len(self.lanes))
+        fits = self.profiles.width() >= 560 if self.flat else self.grid.room_for(len(self.lanes), self.body.height())
         return list(self.lanes) if fits else [self.lanes[0]]
 
     def _name_choice(self, shown: list[Lane]) -> None:
         """The first choice says so where there is no room for what it promises."""
         if len(self.lanes) > 1 and self.lane_box.currentIndex() == 0:
             names = [lane.label or str(lane.index + 1) for lane in self.lanes]
-            text = " and ".join(names) if len(shown) > 1 else f"{names[0]} (of several)"
+            text = " and ".join(names) if len(shown) > 1 else f"{names[0]} \u2026"
             with QSignalBlocker(self.lane_box):
                 self.lane_box.setItemText(0, text)
 
-    def _row(self, lane: Lane) -> Row:
-        frame = self._frames.get(lane.index)
+    def _row(self, lane: Lane, frames: Mapping[int, FieldsFrame]) -> Row:
+        frame = frames.get(lane.index)
         if frame is None:
-            return Row(lane.label)
-        name = self.field_box.currentText()
-        parts = [frame.prediction.get(name)]
-        if self._is_known(name):
-            parts += [frame.exact.get(name), frame.error.get(name)]
-        if self.residual_box.count():
-            parts.append(frame.residuals.get(self.residual_box.currentText()))
-        values = [upright(frame, array) for array in parts]
-        order = slice(None, None, -1) if turned(frame.inputs) else slice(None)
-        return Row(lane.label, f"step {frame.step:,}", frame.inputs[order], frame.axes[order], values)
+            row = Row(lane.label)
+            row.empty = ANOTHER if self.frame(lane.index, "fields") else row.empty
+            return row
+        points = self.points.isChecked()
+        dots = dots_of(frame, lane.experiment.problem.domain, self._terms, self.theme) if points else []
+        return field_row(lane, frame, self.grid.columns, self.field_box.currentText(), self.residual_box.currentText(),
+                         dots, show_nearest=points)
+
+    def _set_legend(self, shown: Sequence[Lane], frames: Mapping[int, FieldsFrame], rows: Sequence[Row]) -> None:
+        legend: list[tuple[str, str]] = []
+        for lane, row in zip(shown, rows, strict=True):
+            if self.points.isChecked() and lane.index in frames:
+                legend += dots_legend(row.dots, frames[lane.index], lane.label if len(shown) > 1 else "")
+        self.grid.set_legend(legend)
 
     def _is_known(self, name: str) -> bool:
         """Whether there is an exact or reference solution of a field; before the first frame, as far as is told."""
-        if self._frames:
-            return any(name in frame.exact for frame in self._frames.values())
+        frames = self.frames()
+        if frames:
+            return any(name in frame.exact for frame in frames.values())
         problems = [lane.experiment.problem for lane in self.lanes]
         return any(name in problem.exact or problem.reference for problem in problems)
 
     # -- levels ------------------------------------------------------------------------------------
 
     def _forget_levels(self) -> None:
-        keys = [lane.index for lane in self.lanes]
         self._maker.forget()
-        self._value_levels = SlowRange(0.1, patience=5)
-        self._error_levels = {key: SlowLimit(patience=3) for key in (-1, *keys)}
-        self._residual_levels = {key: SlowLimit(patience=3) for key in (-1, *keys)}
+        self._levels.forget()
 
     def _update_levels(self, rows: list[Row]) -> bool:
-        """Widen or narrow the levels; True where any moved. Prediction and exact solution always share theirs."""
-        filled = [row for row in rows if row.values]
-        if not filled:
+        """Widen or narrow the levels; True where any moved."""
+        if not any(row.values for row in rows):
             return False
-        shared = self.same.isChecked()
-        value, count = self._value_levels, 2 if self._is_known(self.field_box.currentText()) else 1
-        low, high = finite_ends([array for row in filled for array in row.values[:count]])
-        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):  # a constant field
-            margin = 0.5 * max(abs(low), 1e-6)
-            low, high = low - margin, high + margin
-        value.grain = nice_step(high - low, 20)
-        value.update(low, high)
-        values = (value.low, value.high) if math.isfinite(value.low) else (-1.0, 1.0)
-        if shared:
-            every = [self._levels(-1, filled, values)] * len(rows)
-        else:
-            every = [
-                self._levels(lane.index, [row], values) for lane, row in zip(self.shown(), rows, strict=True)
-            ]
+        keys = [lane.index for lane in self.shown()]
+        fresh = self._levels.of(keys, rows, self.grid.columns, shared=self.same.isChecked())
         old = [column.levels for column in self.grid.columns]
-        for place, column in enumerate(self.grid.columns):
-            column.levels = [levels[place] for levels in every]
-        return old != [column.levels for column in self.grid.columns]
+        for column, levels in zip(self.grid.columns, fresh, strict=True):
+            column.levels = levels
+        return old != fresh
 
-    def _levels(self, key: int, rows: list[Row], values: tuple[float, float]) -> list[tuple[float, float]]:
-        """The levels of the columns for rows that share them."""
-        known = [row for row in rows if row.values]
-        out = [values]
-        if self._is_known(self.field_box.currentText()):
-            out += [values, (0.0, self._limit(self._error_levels[key], [row.values[2] for row in known]))]
-        if self.residual_box.count():
-            span = self._limit(self._residual_levels[key], [row.values[-1] for row in known])
-            out.append((-span, span))
-        return out
+    # -- cuts --------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _limit(limit: SlowLimit, arrays: Sequence[Array | None]) -> float:
-        if arrays:
-            low, high = finite_ends(arrays)
-            limit.update(max(abs(low), abs(high)))
-        return 1.0 if math.isnan(limit.value) else limit.value
+    @property
+    def flat(self) -> bool:
+        """Whether there are curves over one input instead of maps."""
+        return self.body.flat
+
+    @property
+    def cut(self) -> Cut | None:
+        return self.body.cut
+
+    def set_cut(self, cut: Cut | None) -> None:
+        """Cut through the maps, or no longer. Drawn at once."""
+        self.body.set_cut(cut)
+        with QSignalBlocker(self.cutting):
+            self.cutting.setChecked(cut is not None)
+        if cut is None:
+            self.time_bar.player.stop()
+        self._draw_cut()
+
+    def _draw_cut(self) -> None:
+        time = self.body.draw_cut(self.shown(), self.field_box.currentText(), self.theme)
+        if time is not None:
+            self.time_bar.show_time(time)
+
+    def _cutting_toggled(self, on: bool) -> None:
+        if not on or self.flat:
+            self.set_cut(None)
+            return
+        row = next((row for row in self.grid.rows if row.values), None)
+        if row is None:
+            self.set_cut(None)
+            return
+        kind, axis = ("up", row.axes[0]) if self.upright.isChecked() else ("level", row.axes[1])
+        middle = float(axis[0] + axis[-1]) / 2
+        timed = kind == "up" and row.inputs[0] == "t"
+        self.set_cut(Cut("up" if kind == "up" else "level", self.time_bar.time if timed else middle))
+
+    def _upright_toggled(self, on: bool) -> None:
+        self.grid.upright = on
+        if self.cut is not None:
+            self._cutting_toggled(True)
 
     # -- choices -----------------------------------------------------------------------------------
+
+    def _show_flat(self, flat: bool) -> None:
+        if flat:
+            self.set_cut(None)
+        self.body.show_flat(flat)
+        for switch in (self.cutting, self.upright, self.log):
+            switch.setVisible(not flat)
+        self._offer_fields()
 
     def _field_chosen(self) -> None:
         self._chosen = True
@@ -245,36 +338,36 @@ class FieldsPanel(Panel):
         self.draw()
 
     def _columns(self) -> list[Column]:
-        """A column for what is known: no solution, no error; no equation, no residual."""
-        name, theme = self.field_box.currentText(), self.theme
-        columns = [Column(f"prediction {name}".strip(), theme.sequential)]
-        if self._is_known(name):
-            columns += [Column(f"{self._known_word(name)} {name}", theme.sequential),
-                        Column("absolute error", theme.error)]
+        """The columns of maps for what was chosen."""
+        name = self.field_box.currentText()
+        problems = [lane.experiment.problem for lane in self.lanes]
+        formula = not problems or any(name in p.exact or not p.reference for p in problems)
+        known = ("exact" if formula else "reference") if self._is_known(name) else ""
+        equation = None
         if self.residual_box.count():
             equation = self.residual_box.currentText() if self.residual_box.count() > 1 else ""
-            columns.append(Column(f"residual {equation}".strip(), theme.diverging))
-        return columns
+        return field_columns(name, known, equation, self.theme, signed=name in self._derivatives,
+                             log=self.log.isChecked())
+
+    def _slice(self) -> tuple[dict[str, tuple[float, float]], str]:
+        """The inputs of the maps with their ranges, across first, and where the others are held."""
+        domain = dict(self.lanes[0].experiment.problem.domain) if self.lanes else {}
+        return slice_of(domain, next(iter(self.frames().values()), None))
 
     def _rebuild(self) -> None:
         shown = self.shown() if self.lanes else []
         self._name_choice(shown)
         columns = self._columns()
         for column in columns:
-            levels = {"absolute error": (0.0, 1.0)}.get(column.name, (-1.0, 1.0))
+            levels = (-3.0, 0.0) if column.logarithmic else UNKNOWN.get(column.kind, (-1.0, 1.0))
             column.levels = [levels] * max(1, len(shown))
-        problem = self.lanes[0].experiment.problem if self.lanes else None
-        domain = dict(problem.domain) if problem else {}
-        names = tuple(domain)[:2]
-        across = {name: domain[name] for name in (names[::-1] if turned(names) else names)}
-        aspect = 0.0
-        if len(across) == 2 and "t" not in across:  # places in space keep their shape, within reason
-            (a, b), (c, d) = across.values()
-            aspect = min(max((b - a) / (d - c), 0.6), 1.9)
-        self.grid.set_layout(columns, [Row(lane.label) for lane in shown], across, aspect, _held(domain))
+        across, held = self._slice()
+        self.grid.set_layout(columns, [Row(lane.label) for lane in shown], across, aspect_of(across), held)
+        self.body.turn()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)
+        self.slices.reflow()
         drawn = self.profiles.profiles if self.flat else self.grid.rows
         if self.lanes and [row.label for row in drawn] != [lane.label for lane in self.shown()]:
             self.draw()
@@ -292,44 +385,16 @@ class FieldsPanel(Panel):
         for column, fresh in zip(self.grid.columns, self._columns() if self.lanes else (), strict=False):
             column.colors = fresh.colors
         for row in self.grid.rows:
-            row.images = {}
-        self.grid.restyle(theme)
-        self.profiles.restyle(theme)
-        if self.flat:
-            self.draw()
+            row.images, row.dotted = {}, None
+        for part in (self.grid, self.profiles, self.slices, self.time_bar):
+            part.restyle(theme)
+        self.draw()
 
-    def _known_word(self, name: str) -> str:
-        """A formula is exact, a file of numbers is a reference."""
-        problems = [lane.experiment.problem for lane in self.lanes]
-        return "exact" if not problems or any(name in p.exact or not p.reference for p in problems) else "reference"
+    def picture(self) -> QWidget:
+        """Maps and curves without the sliders above them."""
+        return self.body
 
     def table(self) -> tuple[list[str], list[list[float | str]]]:
         """One row for each lane and grid point: the inputs, then everything that is known of every field."""
-        frames = [(lane, self._frames[lane.index]) for lane in self.shown() if lane.index in self._frames]
-        inputs = frames[0][1].inputs if frames else ()
-        columns: dict[str, None] = {}
-        parts = []
-        for lane, frame in frames:
-            own = {f"{word} {name}": array for word, group in (
-                ("prediction", frame.prediction), ("exact", frame.exact), ("absolute error", frame.error),
-                ("residual", frame.residuals)) for name, array in group.items()}
-            columns |= dict.fromkeys(own)
-            parts.append((lane, frame, own))
-        rows: list[list[float | str]] = []
-        for lane, frame, own in parts:
-            places = [a.ravel() for a in np.meshgrid(*frame.axes, indexing="ij")]
-            values = [own[name].ravel().tolist() if name in own else [""] * len(places[0]) for name in columns]
-            rows += [
-                [lane.label, frame.step, *map(float, at), *one]
-                for at, one in zip(zip(*places, strict=True), zip(*values, strict=True), strict=True)
-            ]
-        return ["lane", "step", *inputs, *columns], rows
-
-
-def _held(domain: dict[str, tuple[float, float]]) -> str:
-    """What is said of the inputs beyond the first two: they are held in the middle of their range."""
-    middle = {name: number(sum(ends) / 2) for name, ends in list(domain.items())[2:]}
-    if len(middle) > 3 and len(set(middle.values())) == 1:
-        first, *_, last = middle
-        return f"at {first}, ..., {last} = {middle[first]}"
-    return f"at {', '.join(f'{name} = {value}' for name, value in middle.items())}" if middle else ""
+        frames = self.frames()
+        return fields_table([(lane.label, frames[lane.index]) for lane in self.shown() if lane.index in frames])

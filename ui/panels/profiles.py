@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from core.frames import Array, FieldsFrame
 from ui.panels.panel import Lane
+from ui.plots.cuts import Cut
+from ui.plots.cuts import section as cut_through
+from ui.plots.field_rows import Column, Row
 from ui.plots.fields import finite_ends
 from ui.plots.levels import SlowLimit, SlowRange
 from ui.plots.profiles import Box, Line, Profile, error_range
-from ui.plots.ticks import nice_step
-from ui.theme import Theme, mix
+from ui.plots.ticks import nice_step, number
+from ui.theme import Theme, lane_style, mix
 
 EARLIER = 3  # states of before that stay, faint
 FAINT = (0.5, 0.34, 0.22)  # the latest of them first
@@ -27,7 +30,9 @@ class Snapshots:
         self._last = 0
 
     def add(self, frame: FieldsFrame) -> None:
-        """Keep the first frame at or after each round step."""
+        """Keep the first frame at or after each round step. Those of another slice are forgotten."""
+        if self._kept and (self._kept[-1].inputs, self._kept[-1].fixed) != (frame.inputs, frame.fixed):
+            self._kept = []
         if frame.step > self._last and round_step(frame.step) > self._last:
             self._kept = [*self._kept, frame][-EARLIER - 1:]
         self._last = frame.step
@@ -35,6 +40,10 @@ class Snapshots:
     def before(self, step: int) -> list[FieldsFrame]:
         """At most three, the latest first."""
         return [frame for frame in reversed(self._kept) if frame.step < step][:EARLIER]
+
+    def behind(self, frame: FieldsFrame) -> list[FieldsFrame]:
+        """At most three states before a frame, of the same slice."""
+        return [one for one in self.before(frame.step) if (one.inputs, one.fixed) == (frame.inputs, frame.fixed)]
 
 
 def round_step(step: int) -> int:
@@ -55,16 +64,18 @@ class ProfileMaker:
         self._errors: dict[int, SlowRange] = {}
         self._residuals: dict[int, SlowLimit] = {}
 
-    def make(self, lanes: Sequence[Lane], frames: dict[int, FieldsFrame], earlier: dict[int, Snapshots],
+    def make(self, lanes: Sequence[Lane], frames: Mapping[int, FieldsFrame], earlier: Mapping[int, Snapshots],
              names: Sequence[str], equation: str, theme: Theme, *, shared: bool) -> list[Profile]:
         """A profile for each lane: the fields `names` in one box, their errors, and the residual of `equation`."""
         out = []
         color = field_colors(theme, len(names))
         for lane in lanes:
             problem = lane.experiment.problem
-            (name, ends), *_ = problem.domain.items()
-            profile = Profile(lane.label, input=name, ends=(float(ends[0]), float(ends[1])))
             frame = frames.get(lane.index)
+            name = frame.inputs[0] if frame else next(iter(frames.values())).inputs[0] if frames else [
+                *problem.domain][0]
+            ends = problem.domain[name]
+            profile = Profile(lane.label, input=name, ends=(float(ends[0]), float(ends[1])))
             values = Box(", ".join(names), share=1.6, legend=True)
             profile.boxes = [values]
             known = [n for n in names if (n in frame.exact if frame else n in problem.exact)]
@@ -74,17 +85,20 @@ class ProfileMaker:
             profile.boxes += [residual] if equation else []
             if frame is not None:
                 profile.note, profile.grid = f"step {frame.step:,}", frame.axes[0]
-                old = earlier[lane.index].before(frame.step) if len(names) == 1 else []
+                profile.where = held_words(frame.fixed)
+                old = earlier[lane.index].behind(frame) if len(names) == 1 else []
                 for share, state in zip(FAINT, old, strict=False):
-                    if names[0] in state.prediction:
+                    earlier_values = predicted(state, names[0])
+                    if earlier_values is not None:
                         faint = mix(color(0), theme.plot, share)
-                        values.lines.append(Line(f"step {state.step:,}", state.prediction[names[0]], faint, thin=True))
+                        values.lines.append(Line(f"step {state.step:,}", earlier_values, faint, thin=True))
                         if names[0] in state.error:
                             error.lines.append(Line(f"step {state.step:,}", state.error[names[0]], faint, thin=True))
                 for place, field in enumerate(names):
                     word = "prediction" if len(names) == 1 else field
-                    if field in frame.prediction:
-                        values.lines.insert(place, Line(word, frame.prediction[field], color(place), front=True))
+                    now = predicted(frame, field)
+                    if now is not None:
+                        values.lines.insert(place, Line(word, now, color(place), front=True))
                     if field in frame.error:
                         error.lines.insert(place, Line(word, frame.error[field], color(place), front=True))
                 values.lines[len(names):len(names)] = [
@@ -123,6 +137,64 @@ class ProfileMaker:
                     else:
                         span = 1.0 if math.isnan(limit.value) else limit.value
                         box.low, box.high = -span, span
+
+
+def predicted(frame: FieldsFrame, name: str) -> Array | None:
+    """What the network says of a field, a quantity or a derivative; None where the frame has it not."""
+    return frame.prediction.get(name, frame.derivatives.get(name))
+
+
+def held_words(fixed: Mapping[str, float]) -> str:
+    """'at z = 0.5' for the inputs that are held; shorter where many have the same value; '' for none."""
+    values = {name: number(value, 4) for name, value in fixed.items()}
+    if len(values) > 3 and len(set(values.values())) == 1:
+        first, *_, last = values
+        stems = {name.rstrip("0123456789") for name in values}
+        counts = [name.removeprefix(next(iter(stems))) for name in values] if len(stems) == 1 else [""]
+        row = all(counts) and [int(count) for count in counts] == [int(counts[0]) + k for k in range(len(counts))]
+        names = f"{first}, ..., {last}" if row else ", ".join(values) if len(values) < 7 else f"{len(values)} others"
+        return f"at {names} = {values[first]}"
+    return f"at {', '.join(f'{name} = {value}' for name, value in values.items())}" if values else ""
+
+
+def cut_profile(cut: Cut, lanes: Sequence[Lane], rows: Sequence[Row], columns: Sequence[Column], name: str,
+                theme: Theme) -> tuple[Profile, Cut]:
+    """What stands along a cut through the maps, on the maps' own scales: values, error and residual; and the cut,
+    where it lies on the grid.
+
+    The lanes are in the same boxes, the first solid, the second dashed; the exact solution is that of the first.
+    """
+    first = next(row for row in rows if row.values)
+    section = cut_through(cut, first.inputs, first.axes)
+    axis = section.coordinate
+    profile = Profile("", input=section.name, ends=(float(axis[0]), float(axis[-1])), grid=axis, where=section.where)
+    profile.foot = f"{section.name} {'along' if section.cut.kind == 'free' else 'at'} {section.where}"
+    boxes: dict[str, Box] = {}
+    several = len(rows) > 1
+    for place, column in enumerate(columns):
+        kind = "value" if column.kind == "signed" else column.kind
+        if kind not in boxes:
+            title = name if kind == "value" else "|error|" if kind == "error" else column.name
+            low, high = min(low for low, _ in column.levels), max(high for _, high in column.levels)
+            margin = 0.03 * (high - low) if kind == "value" else 0.0
+            boxes[kind] = Box(title, low=low - margin, high=high + margin, logarithmic=column.logarithmic,
+                              share=1.6 if kind == "value" else 1.0, legend=kind == "value" or several)
+        exact = kind == "value" and bool(boxes[kind].lines)
+        for lane, row in zip(lanes, rows, strict=True):
+            values = row.values[place] if place < len(row.values) else None
+            if values is None:
+                continue
+            own = cut_through(cut, row.inputs, row.axes)
+            curve = own.take(values)
+            if len(curve) != len(axis):  # a lane with a grid of its own
+                curve = np.interp(axis, own.coordinate, curve)
+            if exact:
+                boxes[kind].lines.append(Line(column.name.split()[0], curve, theme.text, thin=True, front=True))
+                break
+            word = lane.label if several else {"value": "prediction"}.get(kind, kind)
+            boxes[kind].lines.append(Line(word, curve, theme.accent, front=True, style=lane_style(lane.index)))
+    profile.boxes = list(boxes.values())
+    return profile, section.cut
 
 
 def field_colors(theme: Theme, count: int) -> Callable[[int], str]:

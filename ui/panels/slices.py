@@ -45,7 +45,7 @@ class NumberField(QLineEdit):
         self.name, self.low, self.high = name, low, high
         self.setAccessibleName(f"Value of {name}")
         self.setToolTip(f"The value at which {name} is held, from {number(low, 4)} to {number(high, 4)}.")
-        self.setFixedWidth(QFontMetrics(self.font()).horizontalAdvance("\u22120.00000") + 10)
+        self.setFixedWidth(QFontMetrics(self.font()).horizontalAdvance("\u22120.0000") + 12)
         self.editingFinished.connect(self._check)
         self.value = low
 
@@ -176,22 +176,19 @@ class SliceBar(QWidget):
         layout.addWidget(self.sentence)
         self._throttle = QTimer(self)
         self._throttle.setSingleShot(True)
+        self._throttle.setTimerType(Qt.TimerType.PreciseTimer)  # a coarse one may be early
         self._throttle.setInterval(EVERY)
         self._throttle.timeout.connect(self._due)
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(PATIENCE)
         self._patience.timeout.connect(self._give_up)
-        self._next = QTimer(self)  # of playing: not sooner than the throttle lets it through
-        self._next.setSingleShot(True)
-        self._next.setInterval(EVERY)
-        self._next.timeout.connect(self._play_on)
 
     # -- what there is -----------------------------------------------------------------------------
 
     def begin(self, domain: Mapping[str, tuple[float, float]]) -> None:
         """Another problem: the first two inputs run, the others are held in the middle, as a run begins."""
-        for timer in (self._throttle, self._patience, self._next):
+        for timer in (self._throttle, self._patience):
             timer.stop()
         self._seen = self._waiting = None
         self._dirty = False
@@ -215,6 +212,11 @@ class SliceBar(QWidget):
         self.say("")
         self._show_axes(tuple(self.domain)[:2])
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a slice was asked for that is not there yet."""
+        return self._waiting is not None
+
     def fixed(self) -> dict[str, float]:
         """Where the inputs that the slice does not run over are held."""
         return {name: one.value for name, one in self.held.items() if name not in self.axes}
@@ -228,12 +230,13 @@ class SliceBar(QWidget):
             if name in axes and one.player is not None:
                 one.player.stop()
             one.setVisible(name not in axes)
-        self._reflow()
+        self.reflow()
 
-    def _reflow(self) -> None:
+    def reflow(self) -> None:
         """As many held inputs beside each other as there is room for; more than two or three rows are scrolled."""
         cells = [self._choice, *(one for name, one in self.held.items() if name not in self.axes)]
-        columns = max(1, min(len(cells), (self.width() - 20) // CELL))
+        need = max(CELL, *(part.minimumSizeHint().width() + self._grid.horizontalSpacing() for part in cells))
+        columns = max(1, min(len(cells), (self.width() - 10) // need))
         for part in cells:
             self._grid.removeWidget(part)
         for place, part in enumerate(cells):
@@ -248,7 +251,7 @@ class SliceBar(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         super().resizeEvent(event)
-        self._reflow()
+        self.reflow()
 
     # -- asking and being answered -----------------------------------------------------------------
 
@@ -281,8 +284,7 @@ class SliceBar(QWidget):
             self._patience.stop()
             self.say("")
             self._seen = slice_
-            if any(one.player is not None and one.player.playing for one in self.held.values()):
-                self._next.start()
+            self._play_on()
             return
         if self._seen is None or not _same(slice_, self._seen):
             self._seen = slice_
@@ -293,7 +295,7 @@ class SliceBar(QWidget):
         if self._waiting is None:
             return
         self._give_up()
-        self.say(sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else "."), wrong=True)
+        self.say(sentence.removesuffix(".") + ".", wrong=True)  # it may begin with the name of an input
 
     def _give_up(self) -> None:
         self._patience.stop()
@@ -301,8 +303,9 @@ class SliceBar(QWidget):
         for one in self.held.values():
             if one.player is not None:
                 one.player.stop()
-        if self._seen is not None:
-            self._follow()
+        if self._seen is None:
+            self._seen = tuple(self.domain)[:2], {name: sum(ends) / 2 for name, ends in list(self.domain.items())[2:]}
+        self._follow()
         self.say("No run has answered: the slice is the one before.")
 
     def _follow(self) -> None:

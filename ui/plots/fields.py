@@ -4,56 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
 from core.frames import Array
-from ui.plots.canvas import Align, Canvas, rows_html, whole
+from ui.plots.canvas import Align, rows_html, whole
+from ui.plots.cut_maps import CutMaps
+from ui.plots.cuts import Place
+from ui.plots.dots import dots_image
+from ui.plots.field_rows import Column, Row, end_labels, evenly
 from ui.plots.maps import bar_image, field_image
-from ui.plots.ticks import linear_ticks, number
+from ui.plots.ticks import linear_ticks, log_ticks, number
 from ui.theme import font
 
 BAR = 9.0  # width of a color bar
 GAP = 12.0  # between two rows of maps
 WORTH = 1.15  # times larger: from here on a second row of maps is worth it
 APART = 44.0  # pixels at most between a color bar's numbers and the next map
+WIDE = 200.0  # pixels of a map from which on its dots are larger
 
 
-@dataclass(slots=True)
-class Column:
-    """One quantity: its name, its color map, and the levels of each row."""
-
-    name: str
-    colors: str
-    levels: list[tuple[float, float]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Row:
-    """One lane: its label, a note, the axes, and the values of each column (None where there are none)."""
-
-    label: str
-    note: str = ""
-    inputs: tuple[str, ...] = ()
-    axes: tuple[Array, ...] = ()
-    values: list[Array | None] = field(default_factory=list)
-    images: dict[int, QImage] = field(default_factory=dict)
-
-
-class FieldGrid(Canvas):
+class FieldGrid(CutMaps):
     """Paints rows of maps; those of a single lane stand in two rows where that makes them larger."""
 
     def __init__(self) -> None:
         super().__init__()
         self.columns: list[Column] = []
-        self.rows: list[Row] = []
-        self.domain: Mapping[str, tuple[float, float]] = {}  # of the two inputs, across first
         self.aspect = 0.0  # width over height of a map; 0 where the room decides
         self.note = ""  # what holds for all maps
-        self.boxes: list[list[QRectF]] = []
+        self.legend: list[tuple[str, str]] = []  # (color, words) of the dots
         self.across = 1  # maps beside each other
         self.edge = 0.0  # where the lane's label stands
         self.setMinimumSize(260, 120)
@@ -65,37 +46,58 @@ class FieldGrid(Canvas):
         self.aspect, self.note = aspect, note
         self.renew()
 
+    def set_note(self, note: str) -> None:
+        """Another note below the maps."""
+        if note != self.note:
+            room, self.note = bool(self.note), note
+            if room == bool(note):
+                self.update()
+            else:
+                self.renew()
+
+    def set_legend(self, legend: Sequence[tuple[str, str]]) -> None:
+        """Name the dots below the maps."""
+        if list(legend) != self.legend:
+            room, self.legend = bool(self.legend), list(legend)
+            if room == bool(self.legend):
+                self.update()
+            else:
+                self.renew()
+
     def set_row(self, index: int, row: Row) -> None:
         """The newest fields of a row."""
-        old, row.images = self.rows[index], {}
-        self.rows[index] = row
+        old, self.rows[index] = self.rows[index], row
+        pairs = enumerate(zip(row.values, old.values, strict=False))
+        row.images = {j: old.images[j] for j, (new, had) in pairs  # an exact solution stays as it is
+                      if j in old.images and new is not None and had is not None and np.array_equal(new, had)}
         if (old.inputs, [a.shape for a in old.axes]) != (row.inputs, [a.shape for a in row.axes]):
             self.renew()
         else:
             self.update()
 
-    def room_for(self, rows: int) -> bool:
-        """Whether so many rows are large enough to be read."""
-        return rows * 92 + self.metrics().height() * 3 <= max(self.height(), 1)
+    def room_for(self, rows: int, height: float) -> bool:
+        """Whether so many rows are large enough to be read in that many pixels."""
+        return rows * 92 + self.metrics().height() * 3 <= max(height, 1)
 
     # -- where everything stands -------------------------------------------------------------------
 
     def arrange(self) -> None:
         line = self.metrics().height()
-        self.side = 2 * line + 4  # the lane's label and the axis' name, upright
+        self.side = 2 * line + 8  # the lane's label and the axis' name, upright
         self.head = 1.6 * line + 4
-        self.bottom = 2 * line + 8 + (line + 2 if self.note else 0)
+        self.bottom = 2 * line + 8 + (line + 2 if self.note else 0) + (line + 2 if self.legend else 0)
         self.labels = self.text_width("\u22120.75") + 8
         count, columns = max(1, len(self.rows)), max(1, len(self.columns))
         self.across, half = columns, -(-columns // 2)
-        if count == 1 and math.prod(self._size(half, 1)) > WORTH * math.prod(self._size(columns, 1)):
+        room = self.width(), self.height()
+        if count == 1 and _worth(*self._size(half, 1, *room)) > WORTH * _worth(*self._size(columns, 1, *room)):
             self.across = half
-        width, height = self._size(self.across, count)
+        width, height = self._size(self.across, count, *room)
         deep = -(-columns // self.across)
         left = self.side + self.labels - 6
-        room = self.width() - left - 8
-        slot = min(room / self.across, width + self._right() + APART)
-        left += (room - slot * self.across) / 2
+        free = self.width() - left - 8
+        slot = min(free / self.across, width + self._right() + APART)
+        left += (free - slot * self.across) / 2
         self.edge = left - self.labels + 6 - self.side
         gap = self.head if deep > 1 else GAP
         used = self.head + count * deep * (height + gap) - gap + self.bottom
@@ -109,12 +111,18 @@ class FieldGrid(Canvas):
             for i in range(count)
         ]
 
-    def _size(self, across: int, count: int) -> tuple[float, float]:
-        """Width and height of a map where so many stand beside each other."""
+    def worth(self, width: float, height: float) -> float:
+        """How much could be seen in a room of that size: about the pixels of a map."""
+        count, columns = max(1, len(self.rows)), max(1, len(self.columns))
+        ways = (columns, -(-columns // 2)) if count == 1 else (columns,)
+        return max(_worth(*self._size(across, count, width, height)) for across in ways)
+
+    def _size(self, across: int, count: int, room: float, high: float) -> tuple[float, float]:
+        """Width and height of a map where so many stand beside each other in a room of room x high pixels."""
         deep = -(-max(1, len(self.columns)) // across) * count
         gap = self.head if deep > count else GAP
-        height = (self.height() - self.head - self.bottom - (deep - 1) * gap) / deep
-        slot = (self.width() - self.side - self.labels - 2) / across
+        height = (high - self.head - self.bottom - (deep - 1) * gap) / deep
+        slot = (room - self.side - self.labels - 2) / across
         width = slot - self._right() - 4
         width, height = max(12.0, width), max(12.0, height)
         if self.aspect:
@@ -123,17 +131,8 @@ class FieldGrid(Canvas):
 
     def _right(self) -> float:
         """Room for the color bar and its numbers."""
-        ends = [number(end, 3) for column in self.columns for levels in column.levels for end in levels]
+        ends = [text for c in self.columns for levels in c.levels for text in end_labels(c, levels)]
         return BAR + 11 + max(self.text_width(text) for text in (*ends, "\u22120.075"))
-
-    def _ends(self, row: Row, axis: int) -> tuple[float, float]:
-        """From edge to edge of the pixels, whose centers are the grid's points."""
-        if len(row.axes) > axis and len(row.axes[axis]) > 1:
-            values = row.axes[axis]
-            half = (float(values[-1]) - float(values[0])) / (len(values) - 1) / 2
-            return float(values[0]) - half, float(values[-1]) + half
-        names = list(self.domain)
-        return self.domain[names[axis]] if axis < len(names) else (0.0, 1.0)
 
     # -- painting ----------------------------------------------------------------------------------
 
@@ -156,6 +155,8 @@ class FieldGrid(Canvas):
                     for value, text in linear_ticks(low, high, max(2.0, box.width() / 46))
                 ]
                 across = [(x, t) for x, t in across if abs(x - box.center().x()) <= box.width() / 2 + 1]
+                if sum(self.text_width(text) + 6 for _, text in across) > box.width() + 16 and len(across) > 2:
+                    across = [across[0], across[-1]] if box.width() > 36 else across[:1]
                 self.ticks_below(painter, box, across, labels=lowest)
                 if lowest and inputs:
                     below = QRectF(box.left(), box.bottom() + line + 4, box.width(), line)
@@ -164,14 +165,11 @@ class FieldGrid(Canvas):
                 first = j % self.across == 0
                 self._ticks_up(painter, box, self._ends(row, 1), labels=first)
                 if first and len(inputs) > 1:
-                    self.write_up(painter, QRectF(self.edge + line, box.top(), line, box.height()), inputs[1],
+                    self.write_up(painter, QRectF(self.edge + line + 4, box.top(), line, box.height()), inputs[1],
                                   theme.muted)
                 if row.values:
                     self._bar(painter, box, column, levels)
                 self.frame(painter, box)
-        if self.note:
-            foot = QRectF(self.side, self.height() - line - 4, self.width() - self.side - 8, line)
-            self.write(painter, foot, self.note, Align.AlignLeft | Align.AlignVCenter, theme.muted)
 
     def _row_label(self, painter: QPainter, row: Row, boxes: list[QRectF]) -> None:
         line, box = self.metrics().height(), boxes[0].united(boxes[-1])
@@ -207,13 +205,15 @@ class FieldGrid(Canvas):
         self.frame(painter, bar)
         low, high = levels
         line = self.metrics().height()
-        ticks = linear_ticks(low, high, max(1.0, box.height() / 34))
+        count = max(1.0, box.height() / 34)
+        ticks = log_ticks(low, high, count)[0] if column.logarithmic else linear_ticks(low, high, count)
         inner = [
             (v, t) for v, t in ticks if min(v - low, high - v) / (high - low) * box.height() > 1.3 * line
         ]
-        if box.height() < 7 * line:
+        if box.height() < 7 * line and not column.logarithmic:
             inner = [((low + high) / 2, number((low + high) / 2, 3))]
-        for value, text in [(low, number(low, 3)), *inner, (high, number(high, 3))]:
+        first, last = end_labels(column, levels)
+        for value, text in [(low, first), *inner, (high, last)]:
             y = bar.bottom() - (value - low) / (high - low) * bar.height()
             y_text = min(max(y, bar.top() + line / 2 - 2), bar.bottom() - line / 2 + 2)
             painter.setPen(QPen(QColor(self.theme.muted), 1))
@@ -231,48 +231,85 @@ class FieldGrid(Canvas):
             self._row_label(painter, row, boxes)
             if not row.values:
                 area = boxes[-self.across].united(boxes[-1]) if self.across < len(boxes) else boxes[0].united(boxes[-1])
-                self.write_empty(painter, area, "The fields appear here with the first frame.")
+                self.write_empty(painter, area, row.empty)
                 continue
             for j, (column, box) in enumerate(zip(self.columns, boxes, strict=False)):
                 values = row.values[j] if j < len(row.values) else None
                 if values is None:
                     self.write(painter, box, "not known", Align.AlignCenter, self.theme.muted)
                     continue
-                if j not in row.images:
-                    row.images[j] = field_image(values, *column.levels[i], column.colors)
-                painter.drawImage(box.adjusted(0.5, 0.5, -0.5, -0.5), row.images[j])
+                inside = box.adjusted(0.5, 0.5, -0.5, -0.5)
+                levels = column.levels[i]
+                if j not in row.images or row.images[j][0] != levels:
+                    shown = evenly(column.drawn(values, levels[0]), row.axes)
+                    row.images[j] = levels, field_image(shown, *levels, column.colors)
+                painter.drawImage(inside, row.images[j][1])
                 if not np.isfinite(values).any():
                     self.write(painter, box, "not a number", Align.AlignCenter, self.theme.danger)
+                if row.dots:
+                    painter.drawImage(inside, self._dots(row, inside))
+                if self.cut is not None:
+                    self._paint_cut(painter, row, box)
+        if self.note:
+            line = self.metrics().height()
+            lift = line + 2 if self.legend else 0
+            foot = QRectF(self.side, self.height() - line - 4 - lift, self.width() - self.side - 8, line)
+            self.write(painter, foot, self.note, Align.AlignLeft | Align.AlignVCenter, self.theme.muted)
+        if self.legend:
+            self._paint_legend(painter)
+
+    def _dots(self, row: Row, inside: QRectF) -> QImage:
+        """The dots of a row, painted once for each new frame and size."""
+        ratio = self.devicePixelRatioF()
+        size = max(1, round(inside.width() * ratio)), max(1, round(inside.height() * ratio))
+        if row.dotted is None or row.dotted[0] != size:
+            edge = max(2, round((3 if min(inside.width(), inside.height()) >= WIDE else 2) * ratio))
+            halo = self.theme.surface
+            row.dotted = size, dots_image(row.dots, (self._ends(row, 0), self._ends(row, 1)), *size, edge, halo)
+        return row.dotted[1]
+
+    def _paint_legend(self, painter: QPainter) -> None:
+        line = self.metrics().height()
+        x, y, right = self.side, self.height() - line - 4, self.width() - 8.0
+        for color, text in self.legend:
+            width = self.text_width(text) + 1
+            if color:
+                painter.fillRect(QRectF(x, round(y + line / 2) - 3, 6, 6), QColor(color))
+                x += 10
+            if x + width > right:
+                self.write(painter, QRectF(x, y, max(0.0, right - x), line), text, Align.AlignLeft, self.theme.muted)
+                break
+            self.write(painter, QRectF(x, y, width, line), text, Align.AlignLeft, self.theme.muted)
+            x += width + 10
 
     # -- the mouse ---------------------------------------------------------------------------------
 
     def text_at(self, place: QPointF) -> str:
-        for row, boxes in zip(self.rows, self.boxes, strict=False):
-            for box in boxes:
-                if box.contains(place) and row.values:
-                    return self._text(row, box, place)
-        return ""
+        hit = self._hit(place)
+        return self._text(hit[0], hit[2]) if hit else ""
 
-    def _text(self, row: Row, box: QRectF, place: QPointF) -> str:
-        """All quantities at the grid's point nearest to a place in one of the row's boxes."""
-        shares = (place.x() - box.left()) / box.width(), (box.bottom() - place.y()) / box.height()
-        index = []
-        for axis, share in zip(range(len(row.axes)), shares, strict=False):
-            low, high = self._ends(row, axis)
-            index.append(int(np.abs(row.axes[axis] - (low + share * (high - low))).argmin()))
-        where = ", ".join(
-            f"{name} = {number(float(values[at]))}"
-            for name, values, at in zip(row.inputs, row.axes, index, strict=True)
-        )
-        known = [
-            (column.name, float(values[tuple(index)]))
-            for column, values in zip(self.columns, row.values, strict=False)
-            if values is not None
-        ]
-        if all(math.isnan(value) for _, value in known):
+    def _text(self, row: Row, at: Place) -> str:
+        """All quantities at the grid's point nearest to a place, what is drawn first; as many as there is room for."""
+        index = tuple(int(np.abs(axis - value).argmin()) for axis, value in zip(row.axes, at, strict=True))
+        here = tuple(float(axis[i]) for axis, i in zip(row.axes, index, strict=True))
+        where = ", ".join(f"{name} = {number(value)}" for name, value in zip(row.inputs, here, strict=True))
+        drawn = [(column.name, float(values[index]))
+                 for column, values in zip(self.columns, row.values, strict=False) if values is not None]
+        if all(math.isnan(value) for _, value in drawn):
             return ""  # outside the domain
-        rows = [("", name, number(value, 4)) for name, value in known]
+        rows = [("", name, number(value, 4)) for name, value in drawn]
+        rows += [("", name, number(float(values[index]), 4)) for name, values in row.others]
+        fit = max(len(drawn), int(self.height() / self.metrics().height() / 1.15) - 4)
+        if len(rows) > fit:
+            rows = [*rows[:fit], ("", f"and {len(rows) - fit} more in the table", "")]
+        if row.nearest is not None:
+            rows.append(("", "nearest point", row.nearest((here[0], here[1]))))
         return rows_html(" ".join(part for part in (row.label, where) if part), rows)
+
+
+def _worth(width: float, height: float) -> float:
+    """Pixels of a map; what makes it longer than 1.7 times its width does not help to see."""
+    return min(width, 1.7 * height) * min(height, 1.7 * width)
 
 
 def finite_ends(arrays: Sequence[Array | None]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 from pyqtgraph.functions import arrayToQPolygonF
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
 from core.frames import Array
@@ -30,6 +30,7 @@ class Line:
     color: str
     thin: bool = False
     front: bool = False  # drawn over the others
+    style: Qt.PenStyle = Qt.PenStyle.SolidLine
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Box:
 
 @dataclass(slots=True)
 class Profile:
-    """One lane: its label and note, the input and its grid, and the boxes."""
+    """One lane: its label and note, the input and its grid, and the boxes. `where` is said where the mouse is."""
 
     label: str
     note: str = ""
@@ -55,6 +56,14 @@ class Profile:
     ends: tuple[float, float] = (0.0, 1.0)
     grid: Array | None = None
     boxes: list[Box] = field(default_factory=list)
+    where: str = ""
+    foot: str = ""  # name of the axis where that changes often
+    rug: list[tuple[str, Array]] = field(default_factory=list)  # (color, places) of collocation points
+    empty: str = "The fields appear here with the first frame."
+
+    def notes(self) -> list[str]:
+        """What is said above the first box, the longest first."""
+        return [f"{self.note}, {self.where}", self.note] if self.note and self.where else [self.note]
 
 
 class Profiles(Canvas):
@@ -65,7 +74,7 @@ class Profiles(Canvas):
         self.profiles: list[Profile] = []
         self.places: list[list[QRectF]] = []
         self.stacked = True
-        self.setMinimumSize(260, 120)
+        self.setMinimumSize(150, 110)
 
     def set_profiles(self, profiles: Sequence[Profile]) -> None:
         """The newest curves; the axes are painted anew only where they have changed."""
@@ -128,10 +137,14 @@ class Profiles(Canvas):
                 self.ticks_below(painter, place, below, labels=lowest)
                 self.ticks_left(painter, place, heights)
                 self.ticks_left(painter, place, [(self._y(box, place, value), "") for value in bare], labels=False)
-                if lowest:
-                    foot = QRectF(place.left(), place.bottom() + line + 3, place.width(), line)
-                    self.write(painter, foot, profile.input, Align.AlignHCenter | Align.AlignVCenter, theme.muted)
+                if lowest and not profile.foot:
+                    self._name_axis(painter, place, profile.input)
                 self.frame(painter, place)
+
+    def _name_axis(self, painter: QPainter, place: QRectF, name: str) -> None:
+        line = self.metrics().height()
+        foot = QRectF(place.left() - 12, place.bottom() + line + 3, place.width() + 24, line)
+        self.write(painter, foot, name, Align.AlignHCenter | Align.AlignVCenter, self.theme.muted)
 
     def _ticks(self, box: Box, height: float) -> tuple[Ticks, list[float]]:
         count = max(2.0, height / 26)
@@ -152,31 +165,46 @@ class Profiles(Canvas):
     def paint_live(self, painter: QPainter) -> None:
         for profile, places in zip(self.profiles, self.places, strict=True):
             for place, box in zip(places, profile.boxes, strict=False):
-                self._legend(painter, place, box, profile.note if place is places[0] else "")
+                self._legend(painter, place, box, profile.notes() if place is places[0] else [])
                 for curve in sorted(box.lines, key=lambda curve: curve.front):
                     self._curve(painter, profile, place, box, curve)
+                if profile.foot and (not self.stacked or place is places[-1]):
+                    self._name_axis(painter, place, profile.foot)
+            if places and profile.rug:
+                self._rug(painter, profile, places[0])
             if profile.grid is None and places:
-                self.write_empty(painter, places[0].united(places[-1]), "The fields appear here with the first frame.")
+                self.write_empty(painter, places[0].united(places[-1]), profile.empty)
 
-    def _legend(self, painter: QPainter, place: QRectF, box: Box, note: str) -> None:
+    def _rug(self, painter: QPainter, profile: Profile, place: QRectF) -> None:
+        """Collocation points as short strokes at the foot of a box, a loss term above the other."""
+        for row, (color, places) in enumerate(profile.rug):
+            x = np.unique(np.round(self._x(profile, place, np.asarray(places, np.float64))))
+            x = x[(x >= place.left()) & (x <= place.right())]
+            painter.setPen(QPen(QColor(color), 1))
+            y = round(place.bottom() - 1 - 5 * row)
+            painter.drawLines([QLineF(value + 0.5, y, value + 0.5, y - 4) for value in x.tolist()])
+
+    def _legend(self, painter: QPainter, place: QRectF, box: Box, notes: Sequence[str]) -> None:
         """Title and names of the curves above a box, as many as there is room for."""
         row = QRectF(place.left(), place.top() - self.head, place.width(), self.head)
         bold, align = font(8.5, bold=True), Align.AlignLeft | Align.AlignVCenter
         used = QFontMetricsF(bold).horizontalAdvance(box.title) + 12
         self.write(painter, row, box.title, align, self.theme.text, bold)
         named = [curve for curve in box.lines if not curve.name.startswith("exact ")]  # one 'exact' is enough
+        if sum(not curve.thin for curve in named) > 1:
+            named.sort(key=lambda curve: not (curve.thin and curve.front))  # what is true before all that was learned
         for curve in named if box.legend else ():
             width = 22 + self.text_width(curve.name) + 12
             if used + width > row.width():
                 break
             x, y = row.left() + used, round(row.center().y()) + 0.5
-            painter.setPen(QPen(QColor(curve.color), 1 if curve.thin else 2))
+            painter.setPen(QPen(QColor(curve.color), 1 if curve.thin else 2, curve.style))
             painter.drawLine(QPointF(x, y), QPointF(x + 16, y))
             self.write(painter, QRectF(x + 21, row.top(), width, row.height()), curve.name, align, self.theme.muted)
             used += width
         room = row.adjusted(used, 0, 0, 0)
-        if note and self.text_width(note) <= room.width():
-            self.write(painter, room, note, Align.AlignRight | Align.AlignVCenter, self.theme.muted)
+        if notes:
+            self.write_first(painter, room, notes, Align.AlignRight | Align.AlignVCenter, self.theme.muted)
 
     def _curve(self, painter: QPainter, profile: Profile, place: QRectF, box: Box, curve: Line) -> None:
         if profile.grid is None:
@@ -186,7 +214,7 @@ class Profiles(Canvas):
         painter.save()
         painter.setClipRect(place)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(curve.color), 1 if curve.thin or not self.fine else 2))
+        painter.setPen(QPen(QColor(curve.color), 1 if curve.thin or not self.fine else 2, curve.style))
         good = np.isfinite(y)
         y = np.clip(y, place.top() - 1e4, place.bottom() + 1e4)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
@@ -209,6 +237,7 @@ class Profiles(Canvas):
                     rows = [(curve.color, f"{box.title}: {curve.name}" if len(box.lines) > 1 else box.title,
                              number(float(curve.values[at]), 4)) for box in profile.boxes for curve in box.lines]
                     head = f"{profile.label} {profile.input} = {number(float(profile.grid[at]), 4)}".strip()
+                    head += f", {profile.where}" if profile.where else ""
                     return rows_html(head, rows)
         return ""
 
@@ -223,7 +252,8 @@ def _scaled(box: Box, values: Array) -> Floats:
 
 def _shape(profiles: Sequence[Profile]) -> list[object]:
     """What the axes depend on."""
-    return [(p.label, p.input, p.ends, [(b.low, b.high, b.logarithmic, b.share) for b in p.boxes]) for p in profiles]
+    return [(p.label, p.input, bool(p.foot), p.ends, [(b.low, b.high, b.logarithmic, b.share) for b in p.boxes])
+            for p in profiles]
 
 
 def error_range(arrays: Sequence[Array]) -> tuple[float, float]:

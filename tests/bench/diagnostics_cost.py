@@ -7,7 +7,7 @@ First table: milliseconds of one look (median of several, on a trained network),
 default, and the share of the training time that these would take at the measured speed; the kinds that wait for a
 price do so when the shares add up to more than `diagnostics.share`. Second table: a whole session, recorded, as the
 window would run it, in a thread and in a process of its own: what its own clock says, and steps per second beside the
-same session without any diagnostics, rounds interleaved, medians.
+same session without any diagnostics, rounds interleaved, medians. Writes results/diagnostics-cost.json.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from studio.experiment import Experiment
 from studio.gallery import load
 from studio.instruments import Instruments
 from studio.messages import ENDED, RunState
+from studio.runfile import machine
 from studio.session import Session
 
 NEVER = 0
+RESULT = Path(__file__).resolve().parents[2] / "results" / "diagnostics-cost.json"
 LOOKS = 9
 
 
@@ -105,9 +108,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", nargs="*", default=["helmholtz-m2", "helmholtz-m4", "laaf-function-laaf"])
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: no sessions")
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for name in options.experiment:
@@ -119,7 +121,7 @@ def main() -> None:
             print(f"| {kind} | {ms:.1f} | {every} | {share:.1f} % |")
         print(f"| all, if none waited | | | {sum(row[3] for row in rows):.1f} % |")
         results[name] = {"engine": engine, "rate": rate, "looks": rows, "sessions": []}
-        for isolate in (False, True):
+        for isolate in (False, True) if options.rounds else ():
             pairs = []
             clock: TimingFrame | None = None
             for _ in range(options.rounds):
@@ -137,8 +139,13 @@ def main() -> None:
                                    for k, v in clock.diagnostics.items() if v))
             results[name]["sessions"].append({"isolate": isolate, "pairs": pairs, "own": own,
                                               "seconds": dict(clock.diagnostics)})
-    if options.out:
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    old = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
+    for name, result in results.items():
+        if not result["sessions"]:  # looks alone; what was measured of sessions stays
+            result["sessions"] = old.get(name, {}).get("sessions", [])
+    stamp = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+    RESULT.write_text(json.dumps({**old, **{name: {**stamp, **r} for name, r in results.items()}}, indent=1) + "\n",
+                      encoding="utf-8")
 
 
 if __name__ == "__main__":

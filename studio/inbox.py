@@ -29,6 +29,11 @@ class Inbox:
                 return
             yield self._early.popleft()
 
+    def urgent(self) -> bool:
+        """Whether somebody waits for the run to pause or to end. Every command is kept for later."""
+        self._collect()
+        return any(kind in ("pause", "stop", "close") for kind, _ in self._early)
+
     def over(self) -> bool:
         """Whether 'stop' or 'close' has come. Every command is kept for later."""
         self._collect()

@@ -18,6 +18,7 @@ from core.diagnostics.liveness import LivenessDiagnostic
 from core.diagnostics.ntk import NtkDiagnostic
 from core.diagnostics.slopes import SlopesDiagnostic
 from core.diagnostics.step_check import StepCheckDiagnostic
+from core.diagnostics.stopping import Stop, Stopped, never
 from core.frames import Frame
 from core.trainer import Trainer
 from studio.experiment import DiagnosticsSpec, Experiment
@@ -51,17 +52,18 @@ class Instruments:
 
     A kind looks when its cadence has passed and its price has been earned: diagnostics as a whole may take `share` of
     the time that the training takes. Of those that wait, the one that has had the least of its part is next, so none
-    starves: the dear ones look less often. 'error', the relative L2 error, is one of them, though it makes no frame.
+    starves: the dear ones look less often. One that somebody looks at looks for the first time without waiting.
+    'error', the relative L2 error, is one of them, though it makes no frame. stop: asked while a look takes long.
     """
 
     def __init__(self, experiment: Experiment, fields: FieldsDiagnostic,
-                 gradients: GradientsDiagnostic | None = None, share: float | None = None) -> None:
+                 gradients: GradientsDiagnostic | None = None, share: float | None = None, stop: Stop = never) -> None:
         spec = experiment.diagnostics
         self.fields = fields
         self.gradients = gradients or GradientsDiagnostic()
         self.diagnostics: dict[str, Diagnostic] = {d.kind: d for d in (
             self.gradients, fields, AlignmentDiagnostic(), StepCheckDiagnostic(), SlopesDiagnostic(),
-            ConditioningDiagnostic(), ActivationsDiagnostic(), LivenessDiagnostic(), StiffnessDiagnostic(),
+            ConditioningDiagnostic(), ActivationsDiagnostic(), LivenessDiagnostic(), StiffnessDiagnostic(stop=stop),
             NtkDiagnostic(points=spec.ntk_points))}
         self.kinds = ("error", *self.diagnostics)
         self.every = {kind: cadence_of(spec, kind) for kind in self.kinds}
@@ -93,8 +95,10 @@ class Instruments:
         out = [kind for kind in kinds if kind in self.punctual and step % self.every[kind] == 0]
         waiting = [kind for kind in kinds if kind not in self.punctual
                    and (self._last[kind] < 0 or step - self._last[kind] >= self.every[kind])]
+        first = [kind for kind in waiting if self._last[kind] < 0 and kind in self.in_sight]
+        out += first[:1]  # one at a time: a person waits for it, but not for all of them together
         purse = self._purse
-        for kind in sorted(waiting, key=self._had):
+        for kind in sorted((kind for kind in waiting if kind not in out), key=self._had):
             cost = self._cost.get(kind, UNKNOWN)
             if cost > purse:
                 break  # it is next; what has had more already must not get ahead of it for ever
@@ -116,8 +120,12 @@ class Instruments:
     def observe(self, kind: str, trainer: Trainer) -> Frame | None:
         """Let one look, and charge it."""
         begun = time.perf_counter()
-        with np.errstate(all="ignore"):  # what overflows is shown as such
-            frame = self.diagnostics[kind].observe(trainer)
+        try:
+            with np.errstate(all="ignore"):  # what overflows is shown as such
+                frame = self.diagnostics[kind].observe(trainer)
+        except Stopped:
+            self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=False)
+            return None
         if frame is None and trainer.iteration > 1:
             self._absent.add(kind)
         self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=frame is not None)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.diagnostics.fields import FieldsDiagnostic
 from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
+from core.diagnostics.stopping import Stop, never
 from core.frames import Frame, ScalarsFrame
 from core.trainer import Trainer
 from studio.build import build_fields
@@ -32,10 +33,12 @@ class Observer:
     """Diagnostics, clock and doctor of one run. `put` takes every frame, `tell` writes events into the journal.
 
     undisturbed: the run has a process of its own, so that nothing holds it up; diagnostics take less then.
+    stop: whether a look that takes long is to be given up, because the run is to pause or to end.
     """
 
-    def __init__(self, put: Callable[[Frame], None], tell: Tell, *, undisturbed: bool = False) -> None:
-        self._put, self._tell, self._undisturbed = put, tell, undisturbed
+    def __init__(self, put: Callable[[Frame], None], tell: Tell, *, undisturbed: bool = False,
+                 stop: Stop = never) -> None:
+        self._put, self._tell, self._undisturbed, self._stop = put, tell, undisturbed, stop
         self.clock = Clock()
         self.findings: tuple[Finding, ...] = ()
         self.losses: dict[str, float] = {}  # last known, as the next two
@@ -54,7 +57,8 @@ class Observer:
         old = self.instruments
         gradients = GradientsDiagnostic() if old is None else old.gradients  # histograms of a run share their bins
         share = experiment.diagnostics.share * (UNDISTURBED if self._undisturbed else 1.0)
-        self.instruments = Instruments(experiment, build_fields(experiment, trainer), gradients, share)
+        self.instruments = Instruments(experiment, build_fields(experiment, trainer), gradients, share,
+                                       self._stop)
         if old is not None:
             self.instruments.continue_from(old)
         if self.doctor is None:

@@ -54,7 +54,7 @@ class Runner:
         self._closing = False
         self._seconds = 0.0  # of training
         self._pace = Pace()
-        self._observer = Observer(self._put, self._event, undisturbed=undisturbed)
+        self._observer = Observer(self._put, self._event, undisturbed=undisturbed, stop=self._inbox.urgent)
         self._clock, self._surgery = self._observer.clock, Surgery()
         self._records = Records(self._clock)
         self._next_status = self._next_poll = 0.0

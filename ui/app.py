@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pinnscope")
 
 TITLE_BAR = 40  # pixels that a title bar takes at most
+PATIENCE = 30.0  # seconds that a session may take to close its run file when the window is gone
 
 _crash_file: IO[str] | None = None  # faulthandler writes into it; it must stay open
 
@@ -66,7 +68,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open(window, names[0] if names else "")
     code = app.exec()
     sys.excepthook = sys.__excepthook__
+    leave_behind(code)
     return code
+
+
+def leave_behind(code: int, wait: float = PATIENCE) -> None:
+    """End the process here, with this exit code, where a session is still computing after `wait` more seconds.
+
+    A long computation, of the Hessian of a large problem for one, hears of the closing only when it is over. Python
+    would end while that thread is in the middle of torch, and the process would be aborted.
+    """
+    end = time.monotonic() + wait
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("session")]
+    for thread in left:
+        thread.join(max(0.0, end - time.monotonic()))
+    if any(thread.is_alive() for thread in left):
+        log.warning("a session was still computing %g s after the window had been closed; it is given up", wait)
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(code)
 
 
 def make_application() -> QApplication:

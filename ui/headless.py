@@ -278,4 +278,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    from ui.app import leave_behind
+
+    leave_behind(exit_code)
+    sys.exit(exit_code)

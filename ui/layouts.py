@@ -62,8 +62,8 @@ LAYOUTS: tuple[Layout, ...] = (
             Column(50, ((("error",), 40), (("step_check",), 30), (("doctor", "liveness", "timing"), 30))),
         ),
         narrow=(
-            Column(50, ((("losses",), 55), (("weights", "readings"), 45))),
-            Column(50, ((("error",), 50), (("doctor", "step_check", "liveness", "timing"), 50))),
+            Column(50, ((("losses",), 50), (("weights", "readings"), 50))),
+            Column(50, ((("error", "step_check"), 50), (("doctor", "liveness", "timing"), 50))),
         ),
     ),
     Layout(

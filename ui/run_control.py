@@ -15,6 +15,9 @@ from studio.messages import ENDED, RunState, Status, Update
 from ui.background import Background
 from ui.panels.panel import Lane
 
+NOT_STEERED = "There is no run to steer yet. Press Start first, or set the value in the form."
+NOT_COMPUTED = ("Nothing can be computed here: no network is in training, and a run that was opened from its file is "
+                "shown as it was recorded. Press Start first.")
 CLOSING_TIMEOUT = 10.0  # seconds that a session gets to write its checkpoint
 
 #: Kinds that come with every update, whoever looks.
@@ -143,7 +146,7 @@ class RunControl(QObject):
     def steer(self, lane: int, kind: str, value: object) -> None:
         """A command of a panel to the sessions, in the words of `Panel.command`; lane -1 is all of them."""
         if not self.sessions:
-            self.refused.emit("There is no run to steer yet. Press Start first, or set the value in the form.")
+            self.refused.emit(NOT_COMPUTED if kind in ("demand", "view") else NOT_STEERED)
             return
         for index, session in enumerate(self.sessions):
             if lane in (-1, index) and self.statuses[index].state not in ENDED:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.diagnostics.stopping import Stop, Stopped, never
 from core.frames import Array, StiffnessFrame, frozen
 from core.objective import Objective
 from core.optimizers import Adam
@@ -210,16 +211,17 @@ class StiffnessDiagnostic:
 
     products: Hessian-vector products for each row, at most. Each look starts from the eigenvectors of the last one.
     Source: Wang, Teng & Perdikaris 2021, section 2.3, who have the weight matrices only; here all parameters count, as
-    all are trained. Raises ValueError for fewer than 2 products.
+    all are trained. Raises ValueError for fewer than 2 products. stop: asked after every product, since a look at a
+    large problem takes seconds; where it says True, `observe` raises Stopped.
     """
 
     kind = "stiffness"
 
-    def __init__(self, products: int = 20) -> None:
+    def __init__(self, products: int = 20, stop: Stop = never) -> None:
         if products < 2:
             raise ValueError(f"the ends of a spectrum take at least 2 products with the Hessian, {products} is not "
                              f"enough")
-        self.products = products
+        self.products, self.stop = products, stop
         self._warm: dict[str, Sequence[Tensor]] = {}
 
     def observe(self, trainer: Trainer) -> StiffnessFrame:
@@ -230,6 +232,8 @@ class StiffnessDiagnostic:
         def count() -> None:
             nonlocal made
             made += 1
+            if self.stop():
+                raise Stopped("the look at the Hessians was stopped before it was done")
 
         table = []
         for row in hessians.rows:

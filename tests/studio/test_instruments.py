@@ -105,3 +105,36 @@ def test_what_is_in_sight_comes_more_often(monkeypatch: pytest.MonkeyPatch) -> N
 def test_never_is_never(monkeypatch: pytest.MonkeyPatch) -> None:
     instruments, _ = made(monkeypatch, {}, diagnostics__ntk_every=0)
     assert played(instruments, 3000, 0.01)["ntk"] == []
+
+
+def test_what_is_in_sight_looks_once_before_it_is_earned(monkeypatch: pytest.MonkeyPatch) -> None:
+    instruments, clock = made(monkeypatch, {"stiffness": 9.0, "gradients": 3.0}, training__engine="auto")
+    trainer: Any = Stub()
+    for kind in instruments.due(0, 0.0, set(instruments.kinds)):
+        if kind != "error":
+            instruments.observe(kind, trainer)
+    instruments._purse = -1.0  # all is spent
+    trainer.iteration = 5000
+    assert "ntk" not in instruments.due(5000, 0.0, {"ntk", "stiffness"})
+    instruments._last["ntk"] = -1
+    instruments.in_sight = frozenset({"ntk"})
+    assert instruments.due(5000, 0.0, {"ntk", "stiffness"}) == ["ntk"]
+    instruments.observe("ntk", trainer)
+    trainer.iteration = 9000
+    assert instruments.due(9000, 0.0, {"ntk", "stiffness"}) == []
+
+
+def test_a_look_that_is_called_off_is_no_frame_and_not_the_end_of_its_kind() -> None:
+    experiment = small(diagnostics__stiffness_every=1)
+    trainer = build_trainer(experiment)
+    trainer.step()
+    trainer.step()
+    wanted = [True]
+    instruments = Instruments(experiment, build_fields(experiment, trainer), stop=lambda: wanted[0])
+    before = trainer.state()
+    assert instruments.observe("stiffness", trainer) is None and instruments.counts["stiffness"] == 0
+    assert all((a == b).all() for a, b in zip(before.tensors.values(), trainer.state().tensors.values(), strict=True))
+    wanted[0] = False
+    trainer.step()
+    assert "stiffness" in instruments.due(3, 100.0, {"stiffness"})
+    assert instruments.observe("stiffness", trainer) is not None

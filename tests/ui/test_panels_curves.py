@@ -121,6 +121,16 @@ def test_an_unannounced_term_gets_a_curve(qtbot: QtBot) -> None:
     assert [entry.name for entry in panel.legend.entries] == ["residual", "boundary", "initial"]
 
 
+def test_one_may_go_back_in_time_before_an_unannounced_term_was_drawn(qtbot: QtBot) -> None:
+    panel = make(LossesPanel, qtbot, 1)
+    give(panel, frame(0, 1.0), frame(10, 2.0))
+    draw(panel)
+    give(panel, ScalarsFrame(step=20, seconds=0, losses={"initial": 2.0}, weights={}, learning_rate=0, relative_l2={}))
+    panel.set_now(10.0)
+    assert [entry.value for entry in panel.legend.entries][0] == "2"
+    panel.set_now(None)
+
+
 def test_a_run_that_goes_back_is_cut_back(qtbot: QtBot) -> None:
     panel = make(LossesPanel, qtbot, 1)
     give(panel, frame(0, 1.0), frame(10, 2.0), frame(20, 3.0))
@@ -196,6 +206,21 @@ def test_numbers_are_typed_as_people_type_them(qtbot: QtBot) -> None:
     assert box.value() == 0.0025
 
 
+@pytest.mark.parametrize("typed", ["3,5", "-5", "1e99", "e", "1,000"])
+def test_what_is_no_weight_leaves_the_last_one_and_is_told(qtbot: QtBot, typed: str,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("ui.panels.weights.QToolTip.showText", lambda place, text, widget: said.append(text))
+    panel = make(WeightsPanel, qtbot)
+    box = panel.controls[0].weights["boundary"]
+    box.setValue(2.0)
+    box.lineEdit().selectAll()
+    qtbot.keyClicks(box.lineEdit(), typed)
+    qtbot.keyClick(box.lineEdit(), Qt.Key.Key_Return)
+    assert box.value() == 2.0 and box.text() == "2"
+    assert said and f"'{typed}' is no weight, so 2 stays" in said[0] and "from 0 to 1e9" in said[0]
+
+
 def test_a_rule_is_a_command_and_locks_the_weights(qtbot: QtBot) -> None:
     panel = make(WeightsPanel, qtbot)
     rule = panel.controls[0].rule
@@ -240,6 +265,19 @@ def test_a_long_name_does_not_widen_the_window(qtbot: QtBot) -> None:
     assert panel.minimumSizeHint().width() < wide + 200
     (label, *_) = [one for one in panel.findChildren(QLabel) if one.toolTip() == "M" * 300]
     assert label.text().endswith("…")
+
+
+def test_a_box_in_a_header_has_room_for_its_longest_name_and_can_do_without(qtbot: QtBot) -> None:
+    panel = LossesPanel()
+    qtbot.addWidget(panel)
+    box = panel.chooser("A choice.", letters=5)
+    box.addItem("raw")
+    short, least = box.sizeHint().width(), box.minimumSizeHint().width()
+    box.addItem("slopes, gain, recovery")
+    words = box.fontMetrics().horizontalAdvance("slopes, gain, recovery")
+    assert short < words < box.sizeHint().width() and box.minimumSizeHint().width() == least < words
+    box.addItem("a name " * 30)
+    assert box.sizeHint().width() < 2 * words, "but no longer one than the head can bear"
 
 
 def test_what_a_person_just_set_does_not_jump_back(qtbot: QtBot) -> None:

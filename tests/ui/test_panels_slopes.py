@@ -240,6 +240,19 @@ def test_the_mouse_reads_an_activation(qtbot: QtBot) -> None:
     assert len(rows) == 2 * 3 * (60 + 81) and len(columns) == len(rows[0])
 
 
+def test_before_the_first_frame_and_before_the_frames_of_a_step_it_says_so(qtbot: QtBot) -> None:
+    panel = make(ActivationsPanel, qtbot, 1)
+    draw(panel)
+    assert "first frame" in panel.cells.empty
+    tell(panel, 0, [activations_frame(0, 10, ("hidden 1",))])
+    panel.travel({0: {}}, 5.0)
+    draw(panel)
+    assert panel.cells.counts == [0] and "at or before this step" in panel.cells.empty
+    panel.travel(None, None)
+    draw(panel)
+    assert panel.cells.counts == [1]
+
+
 def test_layers_of_sub_domains_are_chosen(qtbot: QtBot) -> None:
     panel = make(ActivationsPanel, qtbot, 1)
     names = tuple(f"{part}: hidden {k}" for part in range(1, 13) for k in range(1, 4))

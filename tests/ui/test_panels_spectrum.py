@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
 from core.frames import SpectrumFrame, frozen
-from studio.messages import RunState, Update
+from studio.messages import RunState, Status, Update
 from tests.ui import samples
 from tests.ui.test_panels import draw
+from ui.panels.demand import DemandBar
 from ui.panels.panel import Lane
 from ui.panels.spectrum import DENSITY, EMPTY, SpectrumPanel, numbers_of
 from ui.plots.charts import DRAWN, few
@@ -171,3 +172,15 @@ def test_a_long_curve_keeps_its_ends() -> None:
     places = few(12_000)
     assert len(places) <= DRAWN and (np.diff(places) > 0).all()
     assert np.array_equal(places[:60], np.arange(60)) and np.array_equal(places[-60:], np.arange(11_940, 12_000))
+
+
+def test_a_run_that_was_read_from_its_file_has_no_network_to_ask(qtbot: QtBot) -> None:
+    bar = DemandBar("All eigenvalues.")
+    qtbot.addWidget(bar)
+    bar.begin(samples.lanes(1))
+    bar.set_status(0, Status(state=RunState.FINISHED, step=10, total_steps=10))
+    assert not bar.button.isEnabled() and "read from its file" in bar.button.toolTip()
+    bar.begin(samples.lanes(1))
+    for state in (RunState.RUNNING, RunState.FINISHED):  # a run of this window, which has ended
+        bar.set_status(0, Status(state=state, step=10, total_steps=10))
+        assert bar.button.isEnabled()

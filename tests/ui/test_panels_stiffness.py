@@ -147,6 +147,17 @@ def test_a_small_panel_says_less_and_keeps_a_plot(qtbot: QtBot) -> None:
     assert panel.view.plot.height() > 120
 
 
+def test_a_panel_that_becomes_small_says_less_at_once(qtbot: QtBot) -> None:
+    panel = make(qtbot, samples.lanes(2), (900, 600))
+    for lane in (0, 1):
+        give(panel, *run(lane), at=lane)
+    assert "Gradient descent" in panel.sentence.text() and panel.view.legend.isVisible()
+    panel.resize(420, 260)
+    assert "Gradient descent" not in panel.sentence.text() and not panel.view.legend.isVisible()
+    panel.resize(900, 600)
+    assert "Gradient descent" in panel.sentence.text() and panel.view.legend.isVisible()
+
+
 def test_colors_are_those_of_the_theme(qtbot: QtBot) -> None:
     panel = make(qtbot)
     give(panel, *run())

@@ -167,6 +167,11 @@ def test_a_live_change_reaches_the_lane_that_is_meant(studio: Studio) -> None:
     assert "balancing annealing-arxiv" in first.calls and "balancing annealing-arxiv" in second.calls
 
 
+def test_what_is_to_be_computed_without_a_network_is_answered_with_a_sentence(studio: Studio) -> None:
+    studio.window.control.steer(0, "demand", ("spectrum", {}))
+    assert "no network is in training" in studio.said and "Press Start first" in studio.said
+
+
 def test_only_what_is_in_sight_is_watched(studio: Studio, qtbot: QtBot) -> None:
     studio.window.show()
     qtbot.waitExposed(studio.window)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from studio import gallery
 from studio.messages import Event, RunState
 from tests.ui.fake_studio import Studio, opened_studio, wait
-from ui.app import fit_to_screen
+from ui.app import fit_to_screen, leave_behind
 from ui.settings import pack
 
 
@@ -221,3 +223,19 @@ def test_closing_without_a_run_asks_nothing(studio: Studio, qtbot: QtBot) -> Non
     studio.window.close()
     wait(qtbot, lambda: not studio.window.isVisible())
     assert studio.questions == []
+
+
+def test_a_session_that_still_computes_does_not_abort_the_process() -> None:
+    """Within a long computation it does not hear of the closing; Python's own end would abort the process there."""
+    code = ("import threading, time\n"
+            "from ui.app import leave_behind\n"
+            "threading.Thread(target=time.sleep, args=(60,), name='session', daemon=True).start()\n"
+            "print('said', end='')\n"
+            "leave_behind(3, wait=0.2)\n"
+            "print('not reached')\n")
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "said")
+
+
+def test_without_a_session_the_end_is_the_usual_one() -> None:
+    leave_behind(3, wait=0.0)

@@ -19,6 +19,7 @@ from ui.theme import Theme
 
 SATURATED, DEAD, SPREAD = 0.5, 0.2, 1e-3  # ill above, above, below
 LATER = "The activations appear here with the first frame."
+NONE = "There is no frame of the activations at or before this step."
 
 
 class _Axes:
@@ -120,6 +121,7 @@ class ActivationsPanel(Panel):
     def draw(self) -> None:
         super().draw()
         frames = self._frames()
+        self.cells.set_empty(LATER if self.at is None else NONE)
         self.layer_box.offer(list(dict.fromkeys(name for frame in frames.values() for name in frame.layers)))
         drawn = [cells_of(frames[place], self.layer_box.shown(frames[place].layers)) if place in frames else []
                  for place in range(len(self.lanes))]

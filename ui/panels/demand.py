@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
-from studio.messages import RunState, Status
+from studio.messages import ENDED, RunState, Status
 from ui.panels.panel import Lane, narrow
 from ui.theme import Theme
 
@@ -34,6 +34,7 @@ class DemandBar(QWidget):
         self._tip = tip
         self._lanes: tuple[Lane, ...] = ()
         self._states: dict[int, RunState] = {}
+        self._kept: set[int] = set()  # lanes that were read from a file: there is no network to ask
         self._busy: dict[int, str] = {}
         self.box = QComboBox(self)
         self.box.setToolTip("The run that is looked at when you press Compute.")
@@ -72,7 +73,7 @@ class DemandBar(QWidget):
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         """Other runs."""
-        self._lanes, self._states, self._busy = tuple(lanes), {}, {}
+        self._lanes, self._states, self._busy, self._kept = tuple(lanes), {}, {}, set()
         names = [lane.label or f"run {lane.index + 1}" for lane in lanes]
         with QSignalBlocker(self.box):
             self.box.clear()
@@ -89,12 +90,14 @@ class DemandBar(QWidget):
     def set_status(self, lane: int, status: Status) -> None:
         """What a lane says of itself."""
         if (self._states.get(lane), self._busy.get(lane, "")) != (status.state, status.busy):
+            if lane not in self._states and status.state in ENDED:
+                self._kept.add(lane)
             self._states[lane], self._busy[lane] = status.state, status.busy
             self._show()
 
     def _ask(self, options: Mapping[str, Any]) -> None:
         for lane in self.chosen():
-            if self._states.get(lane) in ASKABLE:
+            if self._able(lane):
                 self.asked.emit(lane, dict(options))
 
     def _give_up(self) -> None:
@@ -112,9 +115,14 @@ class DemandBar(QWidget):
             fitted = QFontMetrics(self.words.font()).elidedText(text, Qt.TextElideMode.ElideRight, WORDS)
             self.words.setText(fitted)
             self.words.setToolTip(text)
-        able = any(self._states.get(lane) in ASKABLE for lane in self.chosen())
+        able = any(map(self._able, self.chosen()))
+        why = ("This run was read from its file, so there is no network to look at; start it again."
+               if self._kept.intersection(self.chosen()) else "It needs a run: press Start first.")
         self.button.setEnabled(able)
-        self.button.setToolTip(self._tip if able else f"{self._tip} It needs a run: press Start first.")
+        self.button.setToolTip(self._tip if able else f"{self._tip} {why}")
+
+    def _able(self, lane: int) -> bool:
+        return lane not in self._kept and self._states.get(lane) in ASKABLE
 
     def restyle(self, theme: Theme) -> None:
         self.words.setStyleSheet(f"color: {theme.muted};")

@@ -72,6 +72,25 @@ def narrow(box: QComboBox, letters: int) -> None:
     box.setMinimumContentsLength(letters)
 
 
+class HeadBox(QComboBox):
+    """In a header: as wide as its longest name where there is room, and no wider than `letters` where there is none."""
+
+    MOST = 24  # letters of a name that it asks for room for
+
+    def __init__(self, parent: QWidget, letters: int) -> None:
+        super().__init__(parent)
+        narrow(self, letters)
+        model = self.model()
+        for changed in (model.dataChanged, model.rowsInserted, model.rowsRemoved, model.modelReset):
+            changed.connect(self.updateGeometry)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        hint, metrics = super().sizeHint(), self.fontMetrics()
+        longest = max((metrics.horizontalAdvance(self.itemText(i)[:self.MOST]) for i in range(self.count())), default=0)
+        more = longest - self.minimumContentsLength() * metrics.horizontalAdvance("X")
+        return QSize(hint.width() + max(0, more), hint.height())
+
+
 MOST_PAST = 400  # frames of one kind that a panel keeps to draw them over time; beyond, every second older one goes
 
 
@@ -131,10 +150,9 @@ class Panel(QWidget):
 
     def chooser(self, tip: str, *, letters: int) -> QComboBox:
         """A hidden box in the header for what the panel shows, as wide as that many letters at least."""
-        box = QComboBox(self.header)
+        box = HeadBox(self.header, letters)
         box.setToolTip(tip)
         box.setAccessibleName(tip)
-        narrow(box, letters)
         box.hide()
         self.tools.addWidget(box)
         return box

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QWidget
 
-from ui.panels.panel import narrow
+from ui.panels.panel import HeadBox
 
 _PART = re.compile(r"(\d+): (.+)\Z")
 
@@ -19,13 +19,12 @@ def part_of(name: str) -> tuple[int, str]:
     return (int(match[1]), match[2]) if match else (0, name)
 
 
-class LayerBox(QComboBox):
+class LayerBox(HeadBox):
     """With sub-domains: one layer of all of them, or all layers of one. Hidden without."""
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+        super().__init__(parent, 9)
         self._layers: tuple[str, ...] = ()
-        narrow(self, 9)
         self.setToolTip("The layers that are shown: one of every sub-domain, or all of one sub-domain.")
         self.setAccessibleName("The layers that are shown")
         self.hide()

@@ -19,6 +19,7 @@ from ui.theme import Theme
 
 TOTAL = "total"  # weighted
 CHANGES, ERRORS = "changes", "errors"
+LATER = "Appears here with the first frame."
 DECADES = 4.0  # that the symlog axes show on each side
 
 
@@ -119,6 +120,7 @@ class StepCheckPanel(Panel):
         labels = {lane.index: lane.label for lane in self.lanes}
         for view in (self.actual, self.misses):
             view.begin(labels, {}, (), steps_of(self.lanes))
+            view.set_note(LATER if self.lanes else "")
             view.set_now(self.at)
         if self.lanes:
             self.misses.set_marks([("100 % off", 1.0, "")])
@@ -171,7 +173,7 @@ class StepCheckPanel(Panel):
             top = math.log10(max(sizes))
             self._scale.update(top, top)
             self.bars.set_scales(max(10.0 ** (self._scale.high - DECADES), 1e-12), 10.0**self._scale.high)
-        self.bars.note = "Appears here with the first frame." if self.at is None else "No frame of this step."
+        self.bars.note = LATER if self.at is None else "No frame of this step."
         steps = dict.fromkeys(f"{frame.step:,}" for _, frame, _ in found)
         self.bars.set_changes(rows, f"the step to {' / '.join(steps)}" if steps else "")
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from core.frames import StiffnessFrame
@@ -206,6 +207,10 @@ class StiffnessPanel(Panel):
         return [(step, value, self.color(row)) for step, value, row in self._rough]
 
     # -- words -------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        self._say()  # a small panel has fewer words, also where nothing new is drawn
 
     def _say(self) -> None:
         lines, small = [], self.figure.height() < SMALL

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QSizePolicy,
     QStackedWidget,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
@@ -71,8 +72,20 @@ class WeightBox(QDoubleSpinBox):
             good = False
         if good:
             return QValidator.State.Acceptable, text, place
-        possible = all(letter in "0123456789.eE+-" for letter in text)
+        # A comma may part decimals or thousands. It is left to be seen, and is no number: 3,5 must not become 35.
+        possible = all(letter in "0123456789.,eE+-" for letter in text)
         return (QValidator.State.Intermediate if possible else QValidator.State.Invalid), text, place
+
+    def fixup(self, text: str) -> str:
+        """What was typed is no weight: the last one stays, and a sentence says what would be one."""
+        low, high = f"{self.minimum():g}", f"{self.maximum():g}".replace("e+0", "e")
+        QToolTip.showText(self.mapToGlobal(self.rect().bottomLeft()), f"'{text}' is no weight, so {self.text_now()} "
+                          f"stays. A weight is a number from {low} to {high}, such as 0.5 or 1e-3.", self)
+        return self.text_now()
+
+    def text_now(self) -> str:
+        """The weight that holds, as it is written."""
+        return self.textFromValue(self.value())
 
 
 class WeightsPanel(CurvePanel):

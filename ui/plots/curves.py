@@ -157,7 +157,6 @@ class CurveView(QWidget):
     def draw(self) -> bool:
         """Draw what is new. True where something is left for later."""
         if self._missing:
-            self._missing = False
             self.dress()
         waits = self._fit()
         low, high = self.plot.visible_steps()
@@ -243,6 +242,7 @@ class CurveView(QWidget):
                          self.color(curve.name), lane_style(curve.lane)) for curve in self.in_order()]
         entries += [Entry(mark.text, self._mark_color(mark), Qt.PenStyle.DotLine) for mark in self.marks]
         self.legend.set_entries(entries)
+        self._missing = False
         self._show_values()
 
     def _mark_color(self, mark: Mark) -> str:
@@ -255,6 +255,9 @@ class CurveView(QWidget):
         self._show_values()
 
     def _show_values(self) -> None:
+        if self._missing:  # a curve has come since the last drawing: the legend has no entry for it yet
+            self.dress()
+            return
         series = [curve.series for curve in self.in_order()]
         values = [(number(s.last if self.now is None else s.at(self.now)[1])) if len(s) else "" for s in series]
         self.legend.set_values([*values, *(number(mark.value) for mark in self.marks)])

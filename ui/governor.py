@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QPoint, QRect, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from studio.messages import Update
@@ -169,5 +169,8 @@ def in_sight(panel: Drawable) -> bool:
         return False
     if not isinstance(panel, QWidget):
         return True
-    # Qt calls a dock visible that is behind another tab; it is moved to where nothing of it is seen.
-    return not panel.window().isMinimized() and not panel.visibleRegion().isEmpty()
+    window = panel.window()
+    # Qt calls a dock visible that is behind another tab; it is moved to where nothing of it is seen. Its visible region
+    # does not tell: that is empty too where an opaque child covers the whole panel.
+    place = QRect(panel.mapTo(window, QPoint(0, 0)), panel.size()) if window is not panel else panel.rect()
+    return not window.isMinimized() and place.intersects(window.rect())

@@ -99,7 +99,7 @@ def test_an_observation_takes_the_reference_where_it_names_no_file(tmp_path: Pat
     e = experiment({**observing(points=3), "reference": grid_file(tmp_path / "r.npz")})
     block = next(b for b in build_objective(e).blocks if b.data)
     assert block.stop - block.start == 3
-    assert len(build_fields(e, build_trainer(e)).axes[0]) == 5
+    assert len(build_fields(e, build_trainer(e)).slice.axes[0]) == 5
 
 
 @pytest.mark.parametrize(("more", "path", "sentence"), [

@@ -15,7 +15,7 @@ from studio import gallery
 from tests.ui.fake_studio import Studio, discard, opened_studio, wait
 from ui.actions import ACTIONS
 from ui.governor import in_sight
-from ui.layouts import BY_ID, LAYOUTS, wanted_by
+from ui.layouts import BY_ID, LAYOUTS, Layout, wanted_by
 from ui.panel_icons import SKETCHES, panel_picture
 from ui.panel_picker import PanelPicker
 from ui.panels import PANELS
@@ -276,3 +276,24 @@ def test_every_panel_has_a_picture_of_its_own(qapp: object) -> None:
         assert len(data) == len(SKETCHES) and set(SKETCHES) >= EXIST
     assert not panel_picture("unknown", LIGHT).isNull()
     assert panel_picture("fields", LIGHT, 2.0).width() == 192
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.id)
+def test_what_stands_in_front_is_in_sight_and_nothing_else(studio: Studio, qtbot: QtBot, layout: Layout,
+                                                           size: tuple[int, int]) -> None:
+    """Also a panel that an opaque child covers whole, such as the activations' scrolled grid."""
+    shown(studio, qtbot, size)
+    studio.window.docks.apply(layout)
+    qtbot.wait(60)
+    columns = layout.wide if size == SIZES[0] else layout.narrow
+    front = {next(key for key in ids if key in EXIST) for column in columns for ids, _ in column.places}
+    assert seen(studio) == front
+
+
+def test_every_panel_that_is_brought_to_the_front_is_in_sight(studio: Studio, qtbot: QtBot) -> None:
+    shown(studio, qtbot)
+    for kind in PANELS:
+        studio.window.docks.show_panel(kind.id)
+        qtbot.wait(1)
+        assert kind.id in seen(studio), kind.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,13 +27,16 @@ from studio.experiment import DiagnosticsSpec, Experiment
 #: multiple of their cadence, whatever they cost. Elsewhere they wait for their price like all others.
 PUNCTUAL = ("error", "gradients", "fields")
 #: How much of the diagnostics' time a kind may have beside the others; one that somebody looks at three times as much.
-WEIGHTS = {"error": 6.0, "fields": 4.0, "gradients": 3.0}
+WEIGHTS = {"error": 5.0, "fields": 4.0, "gradients": 3.0, "stiffness": 3.0}
 IN_SIGHT = 3.0
 START = 5.0  # seconds of training whose share may be taken before the training has earned any
-MOST = 1.5  # seconds that can be saved up
+SAVED = 1.5  # looks that a kind can save up for; what it would earn beyond goes to the others
 LEAST = 1 / 4  # of the share: what is left to the others where the punctual ones use all of it
-UNKNOWN = 0.05  # seconds that a first look is taken to cost
-FIRST = 0.1  # seconds that it is charged at most: what it loads and builds will not come again
+#: How much more than a look at the gradients a first look is taken to cost; 3 times where nothing is said.
+GUESSES = {"stiffness": 60.0, "fields": 8.0, "ntk": 4.0, "gradients": 1.0}
+MOST_GUESSED = 0.3  # seconds; a guess must not keep a kind from ever looking
+GRADIENTS = 0.01  # seconds that the first look at the gradients is taken to cost
+FIRST = 0.1  # seconds that a first look is charged at most: what it loads and builds will not come again
 OLD = 0.3  # weight of the newest cost in the average
 
 
@@ -51,9 +54,10 @@ class Instruments:
     """The diagnostics of a run. `due` says which are to look after a step, `observe` lets one look.
 
     A kind looks when its cadence has passed and its price has been earned: diagnostics as a whole may take `share` of
-    the time that the training takes. Of those that wait, the one that has had the least of its part is next, so none
-    starves: the dear ones look less often. One that somebody looks at looks for the first time without waiting.
-    'error', the relative L2 error, is one of them, though it makes no frame. stop: asked while a look takes long.
+    the time that the training takes, and each kind saves its part of that in an account of its own, so that none
+    starves and none waits for another: the dear ones look less often. One that somebody looks at looks for the first
+    time without waiting. 'error', the relative L2 error, is one of them, though it makes no frame. stop: asked while a
+    look takes long.
     """
 
     def __init__(self, experiment: Experiment, fields: FieldsDiagnostic,
@@ -72,24 +76,24 @@ class Instruments:
         self.in_sight: frozenset[str] = frozenset()  # kinds that somebody looks at
         self.seconds = dict.fromkeys(self.kinds, 0.0)  # spent, by kind
         self.counts = dict.fromkeys(self.kinds, 0)
-        self._taken = dict.fromkeys(self.kinds, 0.0)  # the same as it counts for whose turn is next
         self._cost: dict[str, float] = {}  # of one look, averaged
         self._last = dict.fromkeys(self.kinds, -1)  # step of the last look
         self._absent: set[str] = set()  # kinds of which this trainer has nothing
-        self._purse = START * self.share
+        self._saved = dict.fromkeys(self.kinds, 0.0)
+        self._share_out(START * self.share, self.kinds)
         self._debt = 0.0  # what the punctual ones have cost and the training has not earned yet
-        self._earned = 0.0  # training seconds that are already in the purse
+        self._earned = 0.0  # training seconds that are shared out already
 
     def continue_from(self, other: Instruments) -> None:
         """Go on with another trainer of the same run: what was spent and looked at stays known."""
         self.seconds, self.counts, self._cost, self._last = other.seconds, other.counts, other._cost, other._last
-        self._taken, self._purse, self._debt, self._earned = other._taken, other._purse, other._debt, other._earned
+        self._saved, self._debt, self._earned = other._saved, other._debt, other._earned
         self.in_sight = other.in_sight
 
     def due(self, step: int, training_seconds: float, wanted: Set[str], *, everything: bool = False) -> list[str]:
         """The kinds of `wanted` that are to look now. everything: all of them, whatever it costs."""
-        self._earn(training_seconds)
         kinds = self._possible(wanted)
+        self._earn(training_seconds, kinds)
         if everything:
             return [kind for kind in kinds if self._last[kind] != step]
         out = [kind for kind in kinds if kind in self.punctual and step % self.every[kind] == 0]
@@ -97,14 +101,7 @@ class Instruments:
                    and (self._last[kind] < 0 or step - self._last[kind] >= self.every[kind])]
         first = [kind for kind in waiting if self._last[kind] < 0 and kind in self.in_sight]
         out += first[:1]  # one at a time: a person waits for it, but not for all of them together
-        purse = self._purse
-        for kind in sorted((kind for kind in waiting if kind not in out), key=self._had):
-            cost = self._cost.get(kind, UNKNOWN)
-            if cost > purse:
-                break  # it is next; what has had more already must not get ahead of it for ever
-            purse -= cost
-            out.append(kind)
-        return out
+        return out + [kind for kind in waiting if kind not in out and self._saved[kind] >= self._price(kind)]
 
     def next_look(self, step: int, wanted: Set[str]) -> int:
         """The first step after this one at which something may be due, so that others need not ask."""
@@ -136,15 +133,14 @@ class Instruments:
         self.seconds[kind] += cost
         self.counts[kind] += seen
         old = self._cost.get(kind)
-        self._cost[kind] = min(cost, MOST) if old is None else old + OLD * (min(cost, MOST) - old)
+        self._cost[kind] = cost if old is None else old + OLD * (cost - old)
         self._last[kind] = step
         if old is None:
             cost = min(cost, FIRST)
-        self._taken[kind] += cost
         if kind in self.punctual:
             self._debt += cost
         else:
-            self._purse -= cost
+            self._saved[kind] -= cost
 
     def give_up(self, kind: str) -> None:
         """A kind that fails on this trainer does not look again."""
@@ -153,16 +149,28 @@ class Instruments:
     def _possible(self, wanted: Set[str]) -> list[str]:
         return [k for k in self.kinds if k in wanted and self.every[k] and k not in self._absent]
 
-    def _had(self, kind: str) -> float:
-        """How much of its part a kind has had."""
-        return self._taken[kind] / (WEIGHTS.get(kind, 1.0) * (IN_SIGHT if kind in self.in_sight else 1.0))
+    def _price(self, kind: str) -> float:
+        """Seconds that the next look of a kind will probably cost."""
+        known = self._cost.get(kind)
+        guess = min(MOST_GUESSED, self._cost.get("gradients", GRADIENTS) * GUESSES.get(kind, 3.0))
+        return guess if known is None else known
 
-    def _earn(self, training_seconds: float) -> None:
+    def _weight(self, kind: str) -> float:
+        return WEIGHTS.get(kind, 1.0) * (IN_SIGHT if kind in self.in_sight else 1.0)
+
+    def _earn(self, training_seconds: float, kinds: Sequence[str]) -> None:
         gain = max(0.0, training_seconds - self._earned)
         self._earned = max(self._earned, training_seconds)
         paid = min(self._debt, (1 - LEAST) * self.share * gain)
         self._debt -= paid
-        self._purse = min(MOST, self._purse + self.share * gain - paid)
+        self._share_out(self.share * gain - paid, kinds)
+
+    def _share_out(self, seconds: float, kinds: Sequence[str]) -> None:
+        """To the kinds that still have to save, by their weights."""
+        poor = [k for k in kinds if k not in self.punctual and self._saved[k] < SAVED * self._price(k)]
+        whole = sum(map(self._weight, poor))
+        for kind in poor:
+            self._saved[kind] += seconds * self._weight(kind) / whole
 
 
 def cadence_of(spec: DiagnosticsSpec, kind: str) -> int:

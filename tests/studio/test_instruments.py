@@ -63,7 +63,7 @@ def test_cheap_ones_look_at_their_cadence(monkeypatch: pytest.MonkeyPatch) -> No
     seen = played(instruments, 4000, 0.01)
     assert seen["gradients"] == list(range(0, 4001, 50))
     assert seen["fields"] == list(range(0, 4001, 100))
-    for kind in ("slopes", "alignment", "stiffness"):
+    for kind in ("slopes", "alignment", "liveness"):
         every = instruments.every[kind]
         assert seen[kind] == [*range(0, 4000, every), 4000]
 
@@ -89,7 +89,9 @@ def test_where_engines_may_change_all_keep_to_the_share(monkeypatch: pytest.Monk
     instruments, clock = made(monkeypatch, costs, training__engine="auto")
     seen = played(instruments, 30_000, 0.001)  # 30 seconds
     assert clock[0] < 0.08 * 30 + 0.4 + 0.3
-    assert all(len(steps) >= 3 for steps in seen.values()), {k: len(v) for k, v in seen.items()}
+    assert all(len(steps) >= 2 for steps in seen.values()), {k: len(v) for k, v in seen.items()}
+    gaps = [b - a for a, b in zip(seen["gradients"], seen["gradients"][1:], strict=False)]
+    assert max(gaps) < 5000, "a dear one that saves must not hold up the others"
 
 
 def test_what_is_in_sight_comes_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +115,7 @@ def test_what_is_in_sight_looks_once_before_it_is_earned(monkeypatch: pytest.Mon
     for kind in instruments.due(0, 0.0, set(instruments.kinds)):
         if kind != "error":
             instruments.observe(kind, trainer)
-    instruments._purse = -1.0  # all is spent
+    instruments._saved = dict.fromkeys(instruments.kinds, -1.0)  # all is spent
     trainer.iteration = 5000
     assert "ntk" not in instruments.due(5000, 0.0, {"ntk", "stiffness"})
     instruments._last["ntk"] = -1

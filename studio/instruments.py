@@ -96,7 +96,8 @@ class Instruments:
         self._earn(training_seconds, kinds)
         if everything:
             return [kind for kind in kinds if self._last[kind] != step]
-        out = [kind for kind in kinds if kind in self.punctual and step % self.every[kind] == 0]
+        out = [kind for kind in kinds if kind in self.punctual and step % self.every[kind] == 0
+               and self._last[kind] != step]
         waiting = [kind for kind in kinds if kind not in self.punctual
                    and (self._last[kind] < 0 or step - self._last[kind] >= self.every[kind])]
         first = [kind for kind in waiting if self._last[kind] < 0 and kind in self.in_sight]

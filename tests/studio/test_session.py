@@ -67,6 +67,7 @@ def test_a_run_from_start_to_finish(session: MakeSession, isolate: bool) -> None
     got = Collected(s, RunState.FINISHED)
     assert got.status.step == 200
     assert [f.step for f in got.scalars] == [1, *range(10, 201, 10)]
+    assert [f.step for f in got.scalars if f.relative_l2] == [1, *range(20, 201, 20)], "each error is computed once"
     assert got.kinds >= {"gradients", "fields", "liveness", "timing"}
     assert [e.kind for e in got.events] == ["start", "finish"]
     assert s.close()

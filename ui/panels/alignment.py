@@ -141,7 +141,7 @@ class AlignmentPanel(Panel):
     def draw(self) -> None:
         super().draw()
         for lane in self.lanes:
-            frames = [f for f in self.past(lane.index, "alignment") if isinstance(f, AlignmentFrame)]
+            frames = self.kept(lane.index, AlignmentFrame)
             fresh = [t for f in frames[-1:] for t in f.terms if t not in self._order]
             if fresh:
                 self._order += fresh

@@ -233,7 +233,7 @@ class GradientHistoryPanel(Panel):
 
     def frames(self, lane: int) -> list[GradientsFrame]:
         """All kept frames of a lane, oldest first."""
-        return [frame for frame in self.past(lane, "gradients") if isinstance(frame, GradientsFrame)]
+        return self.kept(lane, GradientsFrame)
 
     def draw(self) -> None:
         super().draw()

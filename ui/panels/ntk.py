@@ -168,7 +168,7 @@ class NtkPanel(Panel):
         if self._stale:
             self._build()
         for lane in self.lanes:
-            for frame in self._new(lane.index):
+            for frame in self.kept(lane.index, NtkFrame, self._seen.get(lane.index, -1)):
                 self._seen[lane.index] = frame.step
                 self._rows.see(frame.terms)
                 self.view.append(lane.index, frame.step, self.values(frame))
@@ -177,19 +177,6 @@ class NtkPanel(Panel):
         self.marks.set_points(self._points())
         self.pending = self.view.draw()
         self._draw_spectra()
-
-    def _new(self, lane: int) -> list[NtkFrame]:
-        """The frames of a lane that are not drawn yet."""
-        last, out = self._seen.get(lane, -1), []
-        for frame in reversed(self.past(lane, "ntk")):
-            if frame.step <= last:
-                break
-            if isinstance(frame, NtkFrame):
-                out.append(frame)
-        return out[::-1]
-
-    def _kept(self, lane: int) -> list[NtkFrame]:
-        return [frame for frame in self.past(lane, "ntk") if isinstance(frame, NtkFrame)]
 
     def _points(self) -> list[Point]:
         """The condition numbers that are only bounds."""
@@ -236,7 +223,7 @@ class NtkPanel(Panel):
         """Condition, largest eigenvalue and effective rank of the nearest frame of each lane, or its traces."""
         rows, at = [], math.nan
         for lane in self.lanes:
-            kept = self._kept(lane.index)
+            kept = self.kept(lane.index, NtkFrame)
             if not kept:
                 continue
             frame = min(kept, key=lambda one: abs(one.step - step))
@@ -283,7 +270,7 @@ class NtkPanel(Panel):
                    "effective rank", "trace / rows", "of it activations"]
         rows: list[list[float | str]] = []
         for lane in self.lanes:
-            for frame in self._kept(lane.index):
+            for frame in self.kept(lane.index, NtkFrame):
                 traces = dict(zip(frame.terms, zip(frame.trace.tolist(), frame.trace_activations.tolist(),
                                                    strict=True), strict=True))
                 for name, values in frame.eigenvalues.items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication
@@ -90,6 +91,8 @@ class HeadBox(QComboBox):
         more = longest - self.minimumContentsLength() * metrics.horizontalAdvance("X")
         return QSize(hint.width() + max(0, more), hint.height())
 
+
+F = TypeVar("F", bound=Frame)
 
 MOST_PAST = 400  # frames of one kind that a panel keeps to draw them over time; beyond, every second older one goes
 
@@ -202,6 +205,16 @@ class Panel(QWidget):
     def past(self, lane: int, kind: str) -> Sequence[Frame]:
         """All kept frames of a kind in `over_time`, oldest first."""
         return self._past.get((lane, kind), ())
+
+    def kept(self, lane: int, kind: type[F], after: float = -math.inf) -> list[F]:
+        """The kept frames of one type in `over_time` beyond a step, oldest first."""
+        out: list[F] = []
+        for frame in reversed(self.past(lane, kind.kind)):
+            if frame.step <= after:
+                break
+            if isinstance(frame, kind):
+                out.append(frame)
+        return out[::-1]
 
     def travel(self, frames: Mapping[int, Mapping[str, Frame]] | None, at: float | None) -> None:
         """Show the frames of a step (by lane and kind) and not the newest; None, None: the newest again."""

@@ -128,7 +128,7 @@ class StepCheckPanel(Panel):
     def draw(self) -> None:
         super().draw()
         for lane in self.lanes:
-            frames = [f for f in self.past(lane.index, "step_check") if isinstance(f, StepCheckFrame)]
+            frames = self.kept(lane.index, StepCheckFrame)
             self._order += [t for f in frames[-1:] for t in f.terms if t not in self._order]
             self._append(lane.index, frames)
         self._draw_bars()

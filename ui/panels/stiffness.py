@@ -175,7 +175,7 @@ class StiffnessPanel(Panel):
         if self._stale:
             self._build()
         for lane in self.lanes:
-            for frame in self._new(lane.index):
+            for frame in self.kept(lane.index, StiffnessFrame, self._seen.get(lane.index, -1)):
                 self._seen[lane.index] = frame.step
                 self._rows.see(frame.rows)
                 self.view.append(lane.index, frame.step, self.values(lane.index, frame))
@@ -183,19 +183,6 @@ class StiffnessPanel(Panel):
         self.marks.set_points(self._points())
         self.pending = self.view.draw()
         self._say()
-
-    def _new(self, lane: int) -> list[StiffnessFrame]:
-        """The frames of a lane that are not drawn yet."""
-        last, out = self._seen.get(lane, -1), []
-        for frame in reversed(self.past(lane, "stiffness")):
-            if frame.step <= last:
-                break
-            if isinstance(frame, StiffnessFrame):
-                out.append(frame)
-        return out[::-1]
-
-    def _kept(self, lane: int) -> list[StiffnessFrame]:
-        return [frame for frame in self.past(lane, "stiffness") if isinstance(frame, StiffnessFrame)]
 
     def _open(self, frame: StiffnessFrame) -> list[tuple[float, float, str]]:
         """The values of a frame that are not known to ROUGH."""
@@ -268,7 +255,7 @@ class StiffnessPanel(Panel):
         """Everything that the nearest frame of each lane says, as rich text."""
         rows, at = [], math.nan
         for lane in self.lanes:
-            kept = self._kept(lane.index)
+            kept = self.kept(lane.index, StiffnessFrame)
             if not kept:
                 continue
             frame = min(kept, key=lambda one: abs(one.step - step))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -89,11 +91,56 @@ class Jet:
         return self.higher[self.derivatives.higher.index(index)]
 
 
+@dataclass(frozen=True)
+class AffineRecord:
+    """A product that a pass made: channels [rows, in] @ weight, plus the bias; `product` [rows, out] is in the graph.
+
+    counts: rows of each channel, the value's first; those of first derivatives are one channel, input after input.
+    """
+
+    channels: Tensor
+    counts: tuple[int, ...]
+    product: Tensor
+    n: int
+
+
+#: What is written down of the passes made in this context, for whoever needs the derivative of every row apart.
+_TAPE: ContextVar[list[object] | None] = ContextVar("tape", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[list[object]]:
+    """Write down every affine map with trained weights, and what else calls `record`, in the order of evaluation.
+
+    First derivatives are then held for every point even where they are the same at all, so that each point's adjoint
+    can be told from the others'.
+    """
+    tape: list[object] = []
+    token = _TAPE.set(tape)
+    try:
+        yield tape
+    finally:
+        _TAPE.reset(token)
+
+
+def record(entry: object) -> None:
+    """Add to the tape, where there is one."""
+    tape = _TAPE.get()
+    if tape is not None:
+        tape.append(entry)
+
+
+def is_recording() -> bool:
+    return _TAPE.get() is not None
+
+
 def input_jet(weight: Tensor, bias: Tensor, x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet) -> Jet:
     """The jet of z = x @ weight + bias with respect to X, where x = (X - mean) / std and scale = 1 / std.
 
     weight [d, width], bias [width], x [N, d], scale [d, 1]. First derivatives are constant, higher ones zero.
     """
+    if is_recording():
+        return linear(_inputs(x, scale, n, derivatives), weight, bias)
     first = None
     if derivatives.first:
         slopes = weight * scale
@@ -103,17 +150,33 @@ def input_jet(weight: Tensor, bias: Tensor, x: Tensor, scale: Tensor, n: int, de
                [None] * len(derivatives.higher), n)
 
 
+def _inputs(x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet) -> Jet:
+    """The jet of the normalized inputs themselves, first derivatives at every point."""
+    first = None
+    if derivatives.first:
+        own = torch.diag(scale.squeeze(1))[list(derivatives.first)]
+        first = own.unsqueeze(1).expand(-1, n, -1)
+    return Jet(derivatives, x, first, [None] * len(derivatives.operators), [None] * len(derivatives.higher), n)
+
+
 def linear(jet: Jet, weight: Tensor, bias: Tensor) -> Jet:
     """weight applied to every channel in one product, bias to the value. weight [in, out], bias [out]."""
     n, width, out = jet.n, weight.shape[0], weight.shape[1]
     if jet.derivatives.order == 0:
-        return Jet(jet.derivatives, torch.addmm(bias, jet.value, weight), None, [], [], n)
+        value = torch.addmm(bias, jet.value, weight)
+        if weight.requires_grad:
+            record(AffineRecord(jet.value, (len(value),), value, n))
+        return Jet(jet.derivatives, value, None, [], [], n)
     channels = [jet.value]
     if jet.first is not None:
         channels.append(jet.first.reshape(-1, width))
     channels += [c for c in (*jet.operators, *jet.higher) if c is not None]
-    product = torch.cat(channels) @ weight
-    rows = iter(torch.split(product, [c.shape[0] for c in channels]))
+    stacked = torch.cat(channels)
+    product = stacked @ weight
+    counts = [c.shape[0] for c in channels]
+    if weight.requires_grad:
+        record(AffineRecord(stacked, tuple(counts), product, n))
+    rows = iter(torch.split(product, counts))
     value = next(rows) + bias
     first = next(rows).view(len(jet.derivatives.first), -1, out) if jet.first is not None else None
     operators = [None if c is None else next(rows) for c in jet.operators]

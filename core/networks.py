@@ -13,9 +13,9 @@ from core import initial
 from core.activations import ACTIVATIONS, ActivationJet
 from core.architecture import Architecture
 from core.features import Features
-from core.jets import DerivativeSet, Jet, compose, input_jet, linear, multiply_add, subtract
+from core.jets import DerivativeSet, Jet, compose, input_jet, linear, multiply_add, record, subtract
 from core.parameters import Layout, Parameter
-from core.raf import Assigned, nonlinearity
+from core.raf import ActivationRecord, Assigned, nonlinearity
 from core.slopes import Slopes
 
 Enter = Callable[[Tensor, Tensor], Jet]  # (weight, bias) -> the jet of a layer that sees the inputs
@@ -95,6 +95,9 @@ class MLP:
         self._fixed: list[ActivationJet] = [self._fixed_activation(columns) for _, columns in activated]
         self.parameters = tuple(layout.parameters)
         self._sizes = layout.sizes
+        rest = sum(layout.sizes[len(self._shapes) + self._sloped.count(False) + (self._slopes is not None):])
+        #: where the activations' own parameters begin
+        self.activation_offset = sum(layout.sizes) - rest
 
     def _add_layer(self, layout: Layout, name: str, rows: int, columns: int) -> Parameter:
         a = self.architecture
@@ -155,7 +158,9 @@ class MLP:
         """The activation of the k-th layer, the encoders counted first."""
         order = jet.derivatives.order
         if self._own is not None:
-            return compose(self._own(jet.value, jet.n, order, own[k]), jet)
+            parts = self._own(jet.value, jet.n, order, own[k])
+            record(ActivationRecord(self._own, jet.value, jet.n, order, own[k], parts))
+            return compose(parts, jet)
         return compose(self._fixed[k](jet.value, jet.n, order), jet)
 
     # ------------------------------------------------------------------

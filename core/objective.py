@@ -227,18 +227,24 @@ class Objective:
         x = self.places.physical(draws)
         out: dict[int, list[Tensor]] = {}
         for p in passes:
-            region = p.blocks[0].region
-            jet = self.jet(region, theta, x[p.start: p.stop], p.n, p.carried, p.outputs)
-            for position, block in enumerate(p.blocks):
-                own = jet
-                if position >= p.derivatives > 0 or (p.derivatives == 0 and len(p.blocks) > 1):
-                    value = jet.value[block.start - p.start: block.stop - p.start]
-                    own = Jet(DerivativeSet(), value, None, [], [], block.stop - block.start)
-                elif p.derivatives > 1:
-                    own = rows_of(jet, block.start - p.start, block.stop - p.start)
-                known = self._known(region, theta, block.data)
-                out[block.start] = block.equations.residuals(own, x[block.start: block.stop], known)
+            for block, jet in self.jets_of(p, theta, x):
+                known = self._known(block.region, theta, block.data)
+                out[block.start] = block.equations.residuals(jet, x[block.start: block.stop], known)
         return out, x
+
+    def jets_of(self, p: Pass, theta: Tensor, x: Tensor) -> list[tuple[Block, Jet]]:
+        """The blocks of a pass, each with the fields' jet at its points; x [N, d] all points of a step."""
+        jet = self.jet(p.blocks[0].region, theta, x[p.start: p.stop], p.n, p.carried, p.outputs)
+        out = []
+        for position, block in enumerate(p.blocks):
+            own = jet
+            if position >= p.derivatives > 0 or (p.derivatives == 0 and len(p.blocks) > 1):
+                value = jet.value[block.start - p.start: block.stop - p.start]
+                own = Jet(DerivativeSet(), value, None, [], [], block.stop - block.start)
+            elif p.derivatives > 1:
+                own = rows_of(jet, block.start - p.start, block.stop - p.start)
+            out.append((block, own))
+        return out
 
     def _known(self, region: int, theta: Tensor, data: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         unknowns = self.regions[region].unknowns

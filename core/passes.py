@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -83,6 +83,25 @@ def merged(blocks: Sequence[Block]) -> list[Pass]:
         else:
             passes.append(alone(block))
     return passes
+
+
+def cut(passes: Sequence[Pass], limit: int) -> list[Pass]:
+    """The same points in passes of at most `limit` of them, so that memory stays bounded.
+
+    Equations with averages over their points stay whole.
+    """
+    out: list[Pass] = []
+    for p in passes:
+        if p.stop - p.start <= limit or any(b.equations.averages for b in p.blocks):
+            out.append(p)
+            continue
+        for block in p.blocks:
+            for start in range(block.start, block.stop, limit):
+                stop = min(start + limit, block.stop)
+                rows = slice(start - block.start, stop - block.start)
+                data = {name: column[rows] for name, column in block.data.items()}
+                out.append(alone(replace(block, start=start, stop=stop, data=data)))
+    return out
 
 
 def alone(block: Block) -> Pass:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -36,6 +37,18 @@ class Nonlinearity(Protocol):
         z [N, width]; own: the layer's parameters as one vector.
         """
         ...
+
+
+@dataclass(frozen=True)
+class ActivationRecord:
+    """An activation that a pass evaluated, for whoever needs the derivative of every row by its parameters."""
+
+    function: Nonlinearity
+    z: Tensor
+    n: int
+    order: int
+    own: Tensor
+    parts: tuple[Tensor, ...]  # in the graph
 
 
 def identity(z: Tensor, n: int, order: int) -> tuple[Tensor, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.diagnostics.layers import Layer, layers_of, slope_scale
+from core.layers import Layer, layers_of, slope_scale
 from core.networks import MLP
 from core.passes import Region
 from core.trainer import State, Trainer

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.diagnostics.layers import fixed_draws, layers_of, prefix_of, slope_scale, start_of
+from core.diagnostics.layers import fixed_draws, prefix_of, start_of
 from core.frames import ActivationsFrame, Array, frozen
 from core.jets import DerivativeSet, Jet
+from core.layers import layers_of, slope_scale
 from core.networks import MLP
 from core.objective import Objective
 from core.passes import Region

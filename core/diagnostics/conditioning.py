@@ -10,8 +10,8 @@ import torch
 
 from core.choices import RECOVERY
 from core.diagnostics.constant import ConstantBound
-from core.diagnostics.layers import Layer, layers_of, slope_scale
 from core.frames import Array, ConditioningFrame, frozen
+from core.layers import Layer, layers_of, slope_scale
 from core.networks import MLP
 from core.trainer import Trainer
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.diagnostics.layers import slope_scale
 from core.diagnostics.slopes import slope_entries
 from core.frames import Array, LivenessFrame, frozen
+from core.layers import slope_scale
 from core.optimizers import Adam
 from core.parameters import Parameter
 from core.trainer import Trainer

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from core.choices import RECOVERY
-from core.diagnostics.layers import layers_of, prefix_of, slope_scale
+from core.diagnostics.layers import prefix_of
 from core.frames import Array, SlopesFrame, frozen
+from core.layers import layers_of, slope_scale
 from core.objective import Objective
 from core.trainer import Trainer
 

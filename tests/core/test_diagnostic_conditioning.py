@@ -16,7 +16,7 @@ from core.diagnostics.conditioning import (
     conditioning_of,
     recovery_gradient,
 )
-from core.diagnostics.layers import layers_of
+from core.layers import layers_of
 from core.networks import MLP
 from core.trainer import Trainer
 from studio.build import build_trainer

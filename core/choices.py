@@ -15,6 +15,17 @@ Direction = Literal["sum", "config", "pcgrad", "dual-cone"]
 #: How the points of a term are weighted against each other; core.pointwise.
 PointWeighting = Literal["equal", "self-adaptive", "residual-attention", "causal"]
 
+#: Optimizers. adam, adamw and gd are pure functions of the gradient (core.optimizers), the others core.solvers.
+OptimizerKind = Literal["adam", "adamw", "gd", "soap", "muon", "lbfgs", "ssbfgs", "ssbroyden", "levenberg-marquardt",
+                        "energy-natural-gradient", "spring", "gauss-newton-cg", "auto"]
+#: Those that are one pure function of the gradient.
+FIRST_ORDER: tuple[str, ...] = ("adam", "adamw", "gd")
+#: Those that need a loss that stays the same function between two steps; auto is one of them.
+SECOND_ORDER: tuple[str, ...] = ("lbfgs", "ssbfgs", "ssbroyden", "levenberg-marquardt", "energy-natural-gradient",
+                                 "spring", "gauss-newton-cg", "auto")
+#: Those that work with the residuals and their Jacobian, so that the loss must be a sum of squares at single points.
+GAUSS_NEWTON: tuple[str, ...] = ("levenberg-marquardt", "energy-natural-gradient", "spring", "gauss-newton-cg")
+
 #: Where collocation points come from; core.sampling.
 SamplingKind = Literal["uniform", "latin-hypercube", "sobol", "halton", "grid", "rad", "rar-d", "r3"]
 

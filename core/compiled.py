@@ -22,7 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from core.engine import EagerEngine, StepResult
 
-STEP, GRADIENTS = "step.pt2", "gradients.pt2"
+STEP, GRADIENT, GRADIENTS = "step.pt2", "gradient.pt2", "gradients.pt2"
 
 #: What was measured to pay: tanh from the vectorized exp (a sixth faster step at 128 points; absolute error of one
 #: rounding), products and sums in one instruction. Results still agree with the eager engine to rounding.
@@ -38,16 +38,24 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CXX") or usual)
 
 
-def compile_packages(engine: EagerEngine, folder: Path) -> None:
-    """Compile both functions of an engine into `folder`. Takes tens of seconds; uses torch's present thread count.
+def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False) -> None:
+    """Compile the functions of an engine into `folder`. Takes tens of seconds; uses torch's present thread count.
+
+    solver: for an optimizer that asks for gradients, in place of the step.
 
     With sub-domains only the step: the gradients of every term through a dozen networks would take minutes more, and
-    are wanted once in hundreds of steps.
+    are wanted once in hundreds of steps. Raises ValueError where the points are evaluated in portions, or not on the
+    CPU.
     """
-    step_arguments, gradient_arguments = engine.examples()
-    _compile(engine.step, step_arguments, folder / STEP)
+    if engine.portions or engine.objective.device.type != "cpu":
+        raise ValueError("only a step that takes all its points at once, on the CPU, is compiled")
+    step, gradient, gradients = engine.examples()
+    if solver:
+        _compile(engine.gradient, gradient, folder / GRADIENT)
+    else:
+        _compile(engine.step, step, folder / STEP)
     if len(engine.objective.regions) == 1:
-        _compile(engine.term_gradients, gradient_arguments, folder / GRADIENTS)
+        _compile(engine.term_gradients, gradients, folder / GRADIENTS)
 
 
 def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: Path) -> None:
@@ -62,15 +70,24 @@ def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: 
 class CompiledEngine:
     """The packages that `compile_packages` made, loaded; what is not among them, `eager` does."""
 
-    run_step: Callable[[list[Tensor]], list[Tensor]]
+    run_step: Callable[[list[Tensor]], list[Tensor]] | None
+    run_gradient: Callable[[list[Tensor]], list[Tensor]] | None
     run_gradients: Callable[[list[Tensor]], list[Tensor]] | None
     eager: EagerEngine
     name: str = "compiled"
 
     def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor,
              lam: Tensor) -> StepResult:
+        if self.run_step is None:
+            return self.eager.step(theta, m, v, weights, hyper, draws, lam)
         theta, m, v, losses, lam = self.run_step([theta, m, v, weights, hyper, draws, lam])
         return theta, m, v, losses, lam
+
+    def gradient(self, theta: Tensor, draws: Tensor, weights: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.run_gradient is None:
+            return self.eager.gradient(theta, draws, weights, lam)
+        losses, gradient, lam = self.run_gradient([theta, draws, weights, lam])
+        return losses, gradient, lam
 
     def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         if self.run_gradients is None:
@@ -83,12 +100,13 @@ def load_packages(folder: Path, eager: EagerEngine) -> CompiledEngine:
     """Load what `compile_packages` wrote of this eager engine. Raises OSError or RuntimeError where it is missing or
     damaged."""
     def runner(name: str) -> Callable[[list[Tensor]], list[Tensor]]:
-        if not (folder / name).is_file():
-            raise OSError(f"{folder / name} is missing")
         # what torch._inductor.aoti_load_package makes in the end, without the seconds that importing that takes
         loader = torch._C._aoti.AOTIModelPackageLoader(str(folder / name), "model", False, 1, -1)
         run: Callable[[list[Tensor]], list[Tensor]] = loader.run
         return run
 
-    whole = len(eager.objective.regions) == 1
-    return CompiledEngine(runner(STEP), runner(GRADIENTS) if whole else None, eager)
+    found = {name for name in (STEP, GRADIENT, GRADIENTS) if (folder / name).is_file()}
+    if not found & {STEP, GRADIENT} or (GRADIENTS not in found and len(eager.objective.regions) == 1):
+        raise OSError(f"{folder} is not complete")
+    step, gradient, gradients = (runner(name) if name in found else None for name in (STEP, GRADIENT, GRADIENTS))
+    return CompiledEngine(step, gradient, gradients, eager)

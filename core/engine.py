@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from core.objective import Objective
+from core.objective import MANY, Objective
 from core.optimizers import Optimizer
+from core.passes import Block, Pass
 from core.pointwise import PointWeights, causal_weights
 
 #: (theta, m, v, raw losses [T], the points' multipliers)
@@ -33,23 +35,48 @@ class Engine(Protocol):
         """
         ...
 
+    def gradient(self, theta: Tensor, draws: Tensor, weights: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(raw losses [T], gradient [P] of the weighted total, lam after it): what solvers work with."""
+        ...
+
     def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         """(raw losses [T], gradients [T, P] of the raw losses), from one forward pass over the points."""
         ...
 
 
 class EagerEngine:
-    """The step as torch runs it, operation by operation."""
+    """The step as torch runs it, operation by operation.
+
+    chunk: the largest number of points that are evaluated at a time, so that memory stays bounded; losses and gradient
+    are the sums over all portions. 0: all at once, but where there are more than `MANY` as many as suit the device.
+    Averages over points, and points with weights of their own, stay whole. Raises ValueError where a chunk is asked of
+    points with weights.
+    """
 
     name = "eager"
 
-    def __init__(self, objective: Objective, optimizer: Optimizer, points: PointWeights | None = None) -> None:
+    def __init__(self, objective: Objective, optimizer: Optimizer, points: PointWeights | None = None,
+                 chunk: int = 0) -> None:
         self.objective, self.optimizer = objective, optimizer
         self.points = points or PointWeights()
         self._pointwise = _Pointwise(objective, self.points) if self.points.kind != "equal" else None
+        if chunk and self._pointwise is not None:
+            raise ValueError(f"points with weights of their own ({self.points.kind}) are evaluated all together; a "
+                             f"chunk of {chunk} points cannot be, so let the chunk be 0")
+        #: the points that are evaluated one after the other; none where it is all at once
+        self.portions: list[tuple[Pass, ...]] = []
+        if objective.points > (chunk or MANY) and self._pointwise is None:
+            self.portions = objective.portions(chunk)
 
     def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor,
              lam: Tensor) -> StepResult:
+        losses, gradient, lam = self.gradient(theta, draws, weights, lam)
+        return *self.optimizer.update(theta, m, v, gradient, hyper), losses, lam
+
+    def gradient(self, theta: Tensor, draws: Tensor, weights: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.portions:
+            losses, rows = self._in_portions(theta, draws, weights)
+            return losses, rows[0], lam.clone()
         with torch.enable_grad():
             leaf = theta.detach().requires_grad_()
             if self._pointwise is None:
@@ -59,30 +86,52 @@ class EagerEngine:
             else:
                 losses, total, lam = self._pointwise.losses(leaf, draws, weights, lam)
             gradient = _gradient(total, leaf)
-        return *self.optimizer.update(theta, m, v, gradient, hyper), losses.detach(), lam
+        return losses.detach(), gradient, lam
 
     def term_gradients(self, theta: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        if self.portions:
+            return self._in_portions(theta, draws)
         with torch.enable_grad():
             leaf = theta.detach().requires_grad_()
             losses = self.objective.losses_apart(leaf, draws)
             rows = [_gradient(loss, leaf, retain_graph=True) for loss in losses]
         return torch.stack(losses).detach(), torch.stack(rows)
 
-    def examples(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Arguments of the right shapes for `step` and `term_gradients`, to trace them with."""
+    def _in_portions(self, theta: Tensor, draws: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(raw losses [T], gradients), one portion's graph at a time: that of the weighted total [1, P], or where no
+        weights are given those of all raw losses [T, P]."""
         o = self.objective
-        theta = torch.zeros(o.size, dtype=o.dtype)
-        draws = torch.full((o.points, o.columns), 0.5, dtype=o.dtype)
-        weights = torch.ones(len(o.terms), dtype=o.dtype)
-        hyper = torch.ones(2, dtype=o.dtype)
+        x = o.places.physical(draws)
+        losses = theta.new_zeros(len(o.terms))
+        rows = theta.new_zeros(len(o.terms) if weights is None else 1, len(theta))
+        with torch.enable_grad():
+            for portion in (*self.portions, None):  # last what does not come from points
+                leaf = theta.detach().requires_grad_()
+                parts = o.losses_at(leaf, x, portion or ())
+                extra = o.recovery(leaf) if portion is None else None
+                if extra is not None:
+                    parts[extra[0]] = extra[1]
+                part = torch.stack(parts)
+                wanted = parts if weights is None else [torch.dot(part, weights)]
+                more = [_gradient(loss, leaf, retain_graph=k < len(wanted) - 1) for k, loss in enumerate(wanted)]
+                rows, losses = rows + torch.stack(more), losses + part.detach()
+        return losses, rows
+
+    def examples(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Arguments of the right shapes for `step`, `gradient` and `term_gradients`, to trace them with."""
+        o = self.objective
+        theta = torch.zeros(o.size, dtype=o.dtype, device=o.device)
+        draws = theta.new_full((o.points, o.columns), 0.5)
+        weights, hyper = theta.new_ones(len(o.terms)), theta.new_ones(3)
         step = (theta, theta.clone(), theta.clone(), weights, hyper, draws, self.multipliers())
-        return step, (theta.clone(), draws.clone())
+        gradient = (theta.clone(), draws.clone(), weights.clone(), self.multipliers())
+        return step, gradient, (theta.clone(), draws.clone())
 
     def multipliers(self) -> Tensor:
         """The points' multipliers at the start; one that nothing reads where points are equal."""
         if self._pointwise is None:
-            return torch.zeros(1, dtype=self.objective.dtype)
-        return self.points.start(len(self._pointwise.terms), self.objective.dtype)
+            return torch.zeros(1, dtype=self.objective.dtype, device=self.objective.device)
+        return self.points.start(len(self._pointwise.terms), self.objective.dtype, self.objective.device)
 
 
 @dataclass
@@ -95,11 +144,8 @@ class _Pointwise:
     def __post_init__(self) -> None:
         o = self.objective
         self.terms, self.scales, self.square, self.rows = o.row_table()
-        interior = torch.zeros(o.points, dtype=torch.bool)
-        for block in o.blocks:
-            interior[block.start: block.stop] = block.interior
-        self.inside = (interior[self.rows] & self.square).nonzero().squeeze(1)
-        self.all_square = bool(self.square.all())
+        self.all_square = all(all(block.square) for block in o.blocks)
+        self.inside = _inside(o.blocks).to(o.device)
         if self.points.kind == "causal":
             if "t" not in o.problem.inputs or o.places.ball:
                 raise ValueError("causal weights need an input named t, with a beginning and an end: one of a box")
@@ -110,8 +156,7 @@ class _Pointwise:
         o = self.objective
         residuals = o.rows(theta, draws)
         values = torch.where(self.square, residuals * residuals, residuals)
-        sums = torch.zeros(len(o.terms), dtype=o.dtype)
-        losses = sums.index_add(0, self.terms, values.detach() * self.scales)
+        losses = theta.new_zeros(len(o.terms)).index_add(0, self.terms, values.detach() * self.scales)
         share = self.scales * weights.index_select(0, self.terms)
         if self.points.kind == "causal":
             inside = self.inside  # conditions hold at all times, so they neither wait nor hold others back
@@ -130,9 +175,22 @@ class _Pointwise:
         extra = o.recovery(theta)
         if extra is not None:
             place, value = extra
-            losses = losses.index_add(0, torch.tensor([place]), value.detach().reshape(1))
+            # no index, which would be copied to the device
+            losses = torch.cat((losses[:place], value.detach().reshape(1), losses[place + 1:]))
             total = total + weights[place] * value
         return losses, total, lam
+
+
+def _inside(blocks: Sequence[Block]) -> Tensor:
+    """The numbers of the rows that are squares of equations inside the domain."""
+    numbers, row = [], 0
+    for block in blocks:
+        count = block.stop - block.start
+        for square in block.square:
+            if block.interior and square:
+                numbers.append(torch.arange(row, row + count))
+            row += count
+    return torch.cat(numbers) if numbers else torch.zeros(0, dtype=torch.long)
 
 
 def _gradient(loss: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> Tensor:

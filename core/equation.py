@@ -69,7 +69,7 @@ class Equations:
         for program in self.programs:
             value = program(look, FUNCTIONS)
             if not isinstance(value, Tensor):
-                value = torch.full((n,), float(value), dtype=x.dtype)
+                value = x.new_full((n,), float(value))
             out.append(value if value.ndim else value.expand(n))
         return out
 
@@ -78,7 +78,7 @@ class Equations:
         out = {}
         for name, program in self.averages:
             value = program(lambda node: self._value(node, jet, x, jet.n, known, NOTHING), FUNCTIONS)
-            out[name] = torch.as_tensor(value, dtype=x.dtype).mean()
+            out[name] = value.mean() if isinstance(value, Tensor) else x.new_full((), float(value))
         return out
 
     def _value(self, node: Name | Derivative, jet: Jet, x: Tensor, n: int, known: Mapping[str, Tensor],
@@ -98,7 +98,7 @@ class Equations:
 
 def _column(channel: Tensor | None, column: int, jet: Jet, n: int) -> Tensor:
     if channel is None:
-        return torch.zeros(n, dtype=jet.value.dtype)
+        return jet.value.new_zeros(n)
     values = channel[:, column]
     return values if values.shape[0] == n else values.expand(n)
 

@@ -49,19 +49,29 @@ class Features:
             generator = torch.Generator().manual_seed(seed)
             b = sigma * torch.randn(width, fourier, generator=generator, dtype=torch.float64)
             self.frequencies, self._random = b, torch.cat([b, b], 1)
+        self._held: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor | None]] = {}
         #: number of features
         self.width = 2 * fourier if fourier else width
+
+    def hold(self, dtype: torch.dtype, device: torch.device) -> None:
+        """Keep the constants in this precision on this device, so that no step copies them there."""
+        self._held[dtype, device] = self._constants(dtype, device)
+
+    def _constants(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+        b = self._random
+        return (self._kept.to(device, dtype), self._waves.to(device, dtype),
+                None if b is None else b.to(device, dtype))
 
     def __call__(self, x: Tensor, scale: Tensor, n: int, derivatives: DerivativeSet) -> Jet:
         """The features' jet, value [N, width]. Arguments as in Network.forward."""
         order = derivatives.order
-        columns = self._kept.to(x) + self._waves.to(x) / scale
+        kept, waves, b = self._held.get((x.dtype, x.device)) or self._constants(x.dtype, x.device)
+        columns = kept + waves / scale
         jet = input_jet(columns, columns.new_zeros(columns.shape[1]), x, scale, n, derivatives)
         if self._phases:
             jet = compose(_waves(jet.value, n, order, self._plain), jet)
-        if self._random is None:
+        if b is None:
             return jet
-        b = self._random.to(x)
         jet = linear(jet, b, b.new_zeros(b.shape[1]))
         return compose(_waves(jet.value, n, order, 0), jet)
 

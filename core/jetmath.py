@@ -76,7 +76,10 @@ def coordinate(x: Tensor, axis: int, n: int, derivatives: DerivativeSet) -> JetN
     """An input itself. x [N, d]: its first derivative by itself is 1, all others are 0."""
     first = None
     if derivatives.first:
-        first = torch.tensor([1.0 if i == axis else 0.0 for i in derivatives.first], dtype=x.dtype).view(-1, 1, 1)
+        # made where x is: a list would be copied there at every step
+        place = derivatives.first.index(axis) if axis in derivatives.first else -1
+        own = torch.arange(len(derivatives.first), device=x.device) == place
+        first = own.to(x.dtype).view(-1, 1, 1)
     return JetNumber(Jet(derivatives, x[:, axis: axis + 1], first, [None] * len(derivatives.operators),
                          [None] * len(derivatives.higher), n))
 
@@ -110,9 +113,8 @@ def constrained(jet: Jet, x: Tensor, fields: Sequence[str], inputs: Sequence[str
 def zero(like: Jet) -> Jet:
     """The jet of 0 with the same derivatives."""
     d = like.derivatives
-    first = torch.zeros((len(d.first), 1, 1), dtype=like.value.dtype) if d.first else None
-    return Jet(d, torch.zeros((), dtype=like.value.dtype), first, [None] * len(d.operators), [None] * len(d.higher),
-               like.n)
+    first = like.value.new_zeros((len(d.first), 1, 1)) if d.first else None
+    return Jet(d, like.value.new_zeros(()), first, [None] * len(d.operators), [None] * len(d.higher), like.n)
 
 
 # ---------------------------------------------------------------------- channels
@@ -157,7 +159,7 @@ def _joined(columns: Sequence[Jet]) -> Jet:
             out.append(None)
             continue
         shape = torch.broadcast_shapes(*(p.shape for p in present))
-        filled = [torch.zeros(shape, dtype=present[0].dtype) if p is None else p.expand(shape) for p in parts]
+        filled = [present[0].new_zeros(shape) if p is None else p.expand(shape) for p in parts]
         out.append(torch.cat(filled, -1))
     return _from(out, lead)
 

@@ -144,7 +144,9 @@ def input_jet(weight: Tensor, bias: Tensor, x: Tensor, scale: Tensor, n: int, de
     first = None
     if derivatives.first:
         slopes = weight * scale
-        wanted = slopes if len(derivatives.first) == slopes.shape[0] else slopes[list(derivatives.first)]
+        every = len(derivatives.first) == slopes.shape[0]
+        # not indexed by the list, which would be copied to the device at every step
+        wanted = slopes if every else torch.stack([slopes[k] for k in derivatives.first])
         first = wanted.unsqueeze(1)
     return Jet(derivatives, torch.addmm(bias, x, weight), first, [None] * len(derivatives.operators),
                [None] * len(derivatives.higher), n)

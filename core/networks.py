@@ -37,6 +37,10 @@ class Network(Protocol):
         """
         ...
 
+    def hold(self, dtype: torch.dtype, device: torch.device) -> None:
+        """Keep its constants in this precision on this device too, so that `forward` copies nothing there."""
+        ...
+
     @property
     def has_recovery(self) -> bool:
         """Whether a slope recovery term belongs to the loss."""
@@ -127,6 +131,10 @@ class MLP:
         for k, (weight, bias) in enumerate(maps[1:-1]):
             jet = linear(self._activate(k, jet, own), weight, bias)
         return linear(restrict(self._activate(len(maps) - 2, jet, own), outputs), *maps[-1])
+
+    def hold(self, dtype: torch.dtype, device: torch.device) -> None:
+        if self._features is not None:
+            self._features.hold(dtype, device)
 
     def _unpack(self, theta: Tensor) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
         """(weight, bias) of every layer, times its slope, and the parameters of each layer's activation."""

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,9 +19,15 @@ from core.jetmath import constrained
 from core.jets import DerivativeSet, Jet
 from core.networks import Network, initial_parameters
 from core.parameters import Parameter
-from core.passes import Block, Pass, Region, alone, merged, rows_of
+from core.passes import Block, Pass, Region, alone, merged, portions, rows_of
 from core.places import Data, Places
 from core.problem import AVERAGE, FLUX, Problem, Statement
+
+#: Above so many points a step, and losses without a gradient, are evaluated a portion at a time.
+MANY = 65_536
+#: Points of a portion on the CPU: what stays in its caches was measured to be twice as fast as all at once. A GPU,
+#: which wants more work at a time, takes MANY.
+PORTION = 8192
 
 
 class Objective:
@@ -29,14 +36,19 @@ class Objective:
     Each loss term is a sum of mean squares: one for each equation, and one for each face of each condition, as in
     Wang et al. 2021 (whose Helmholtz boundary loss is the sum over the four edges). Points come from `draws` [N, c] in
     [0, 1]. The flat parameters are the networks', then the unknowns. `data`: the points of every observation.
+    device: where everything is that a step needs; theta and draws are expected there.
     """
 
     def __init__(self, problem: Problem, networks: Network | Sequence[Network], dtype: torch.dtype, *,
-                 normalize: Normalize = "z-score", data: Mapping[str, Data] | None = None) -> None:
+                 normalize: Normalize = "z-score", data: Mapping[str, Data] | None = None,
+                 device: torch.device | str = "cpu") -> None:
         self.problem, self.dtype = problem, dtype
+        self.device = torch.empty(0, device=device).device  # with its number, as tensors there have it
         self._normalize, self._data = normalize, dict(data or {})
         self.networks = tuple(networks) if isinstance(networks, Sequence) else (networks,)
         self.network = self.networks[0]
+        for network in self.networks:
+            network.hold(dtype, self.device)
         parts = boxes(problem)
         assert len(parts) == len(self.networks), "a network for each sub-domain"
         self.regions = self._regions(parts, normalize)
@@ -44,7 +56,7 @@ class Objective:
         self.terms = (*problem.terms, RECOVERY) if has_recovery else problem.terms
         self._recovery = self.terms.index(RECOVERY) if has_recovery else None
         self._hard = {name: Program(simplified(node, problem.constants)) for name, node in problem.hard_nodes.items()}
-        self.places = Places(problem, dtype)
+        self.places = Places(problem, dtype, self.device)
         self.blocks: list[Block] = []
         self._sides: dict[tuple[int, int], Block] = {}  # (interface, 0 before or 1 after)
         self._interfaces = interfaces(parts)
@@ -72,43 +84,55 @@ class Objective:
         return sum(p.size for p in self.parameters)
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Start values [P] of the networks and the unknowns."""
-        return initial_parameters(self, generator, self.dtype)
+        """Start values [P] of the networks and the unknowns; the generator is one of the CPU on every device."""
+        return initial_parameters(self, generator, self.dtype).to(self.device)
 
     def losses(self, theta: Tensor, draws: Tensor) -> list[Tensor]:
-        """Raw loss terms, T scalars, before any weight. theta [P], draws [N, c] in [0, 1]."""
-        return self._losses(theta, draws, self.passes)
+        """Raw loss terms, T scalars, before any weight. theta [P], draws [N, c] in [0, 1].
+
+        Where no gradient is wanted, many points are evaluated in portions, so that memory stays bounded.
+        """
+        x = self.places.physical(draws)
+        if torch.is_grad_enabled() or self.points <= MANY:
+            return self._total(self._sums(theta, x, self.passes), theta)
+        parts = [self.losses_at(theta, x, portion) for portion in self.portions()]
+        return self._total([torch.stack(own).sum() for own in zip(*parts, strict=True)], theta)
 
     def losses_apart(self, theta: Tensor, draws: Tensor) -> list[Tensor]:
         """The same, every point still visited once, but each group of points in a pass of its own.
 
         The gradient of one term then costs a backward pass over that term's points only.
         """
-        return self._losses(theta, draws, [alone(block) for block in self.blocks])
+        x = self.places.physical(draws)
+        return self._total(self._sums(theta, x, [alone(block) for block in self.blocks]), theta)
+
+    def portions(self, limit: int = 0) -> list[tuple[Pass, ...]]:
+        """The points of a step, at most `limit` at a time (0: what suits the device) but for equations with averages
+        over them."""
+        return portions(self.passes, limit or (PORTION if self.device.type == "cpu" else MANY))
+
+    def losses_at(self, theta: Tensor, x: Tensor, portion: Sequence[Pass]) -> list[Tensor]:
+        """What a portion adds to the T raw losses; x [N, d] all points of the step. Slope recovery is not in it."""
+        return [theta.new_zeros(()) if t is None else t for t in self._sums(theta, x, portion)]
 
     def rows(self, theta: Tensor, draws: Tensor) -> Tensor:
         """The residuals [R] of every statement at each of its points, one block after the other.
 
         Not for sub-domains. `row_terms`, `row_scales` and `row_square` [R] say what becomes of a row in the loss.
         """
-        values, _ = self._evaluate(theta, draws, self.passes)
+        values = self._evaluate(theta, self.places.physical(draws), self.passes)
         return torch.cat([v for block in self.blocks for v in values[block.start]])
 
     def row_table(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """For every row of `rows`: its loss term (int64), its scale, whether it is squared, and its point's number."""
-        terms: list[int] = []
-        scales: list[float] = []
-        square: list[bool] = []
-        points: list[int] = []
+        columns: list[tuple[Tensor, ...]] = []
         for block in self.blocks:
-            count = block.stop - block.start
-            for t, scale, sq in zip(block.terms, block.scales, block.square, strict=True):
-                terms += [t] * count
-                scales += [scale] * count
-                square += [sq] * count
-                points += range(block.start, block.stop)
-        return (torch.tensor(terms), torch.tensor(scales, dtype=self.dtype), torch.tensor(square),
-                torch.tensor(points))
+            points = torch.arange(block.start, block.stop)
+            for t, scale, square in zip(block.terms, block.scales, block.square, strict=True):
+                columns.append((torch.full_like(points, t), torch.full_like(points, scale, dtype=self.dtype),
+                                torch.full_like(points, square, dtype=torch.bool), points))
+        terms, scales, squares, rows = (torch.cat(c).to(self.device) for c in zip(*columns, strict=True))
+        return terms, scales, squares, rows
 
     def residual_size(self, theta: Tensor, draws: Tensor) -> Tensor:
         """Root of the sum of squares of all equations at points drawn inside the domain, [M]; draws [M, c].
@@ -116,7 +140,7 @@ class Objective:
         Not for sub-domains. For samplers that follow the residual.
         """
         inside = [block for block in self.blocks if block.interior]
-        total = torch.zeros(len(draws), dtype=self.dtype)
+        total = theta.new_zeros(len(draws))
         with torch.no_grad():
             x = self.places.physical_of(inside[0].start, draws)
             for block in inside:
@@ -139,19 +163,19 @@ class Objective:
             if len(rows) == 0:
                 continue
             values = self._values_in(number, theta, x[rows], equations, fields, known)
-            out = out or [torch.zeros(len(x), dtype=self.dtype) for _ in values]
+            out = out or [theta.new_zeros(len(x)) for _ in values]
             for target, value in zip(out, values, strict=True):
                 target[rows] = value
         return out
 
     def region_of(self, x: Tensor) -> Tensor:
         """The number of the sub-domain of each point [M]; on an interface the one before it."""
-        home = torch.zeros(len(x), dtype=torch.long)
-        ends = torch.tensor([(r.box.low, r.box.high) for r in self.regions], dtype=x.dtype)
+        home = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        ends = x.new_tensor([(r.box.low, r.box.high) for r in self.regions])
         x = torch.maximum(torch.minimum(x, ends[:, 1].amax(0)), ends[:, 0].amin(0))  # rounding may leave the domain
         for number in reversed(range(len(self.regions))):
             box = self.regions[number].box
-            low, high = torch.tensor(box.low, dtype=x.dtype), torch.tensor(box.high, dtype=x.dtype)
+            low, high = x.new_tensor(box.low), x.new_tensor(box.high)
             home[((x >= low) & (x <= high)).all(1)] = number
         return home
 
@@ -194,43 +218,59 @@ class Objective:
                 count = len(data[o.name].points)
                 rows = torch.linspace(0, count - 1, min(share[o.term], count), dtype=torch.float64).round().long()
                 data = data | {o.name: data[o.name].at(rows)}
-        return Objective(problem, networks or self.networks, dtype, normalize=self._normalize, data=data)
+        return Objective(problem, networks or self.networks, dtype, normalize=self._normalize, data=data,
+                         device=self.device)
+
+    @cached_property
+    def on_cpu(self) -> Objective:
+        """The same loss on the CPU: this one where it is there."""
+        return self if self.device.type == "cpu" else self.on("cpu")
+
+    def on(self, device: torch.device | str) -> Objective:
+        """The same loss on another device."""
+        return Objective(self.problem, self.networks, self.dtype, normalize=self._normalize, data=self._data,
+                         device=device)
 
     # ------------------------------------------------------------------ the loss
 
-    def _losses(self, theta: Tensor, draws: Tensor, passes: Sequence[Pass]) -> list[Tensor]:
-        values, _ = self._evaluate(theta, draws, passes)
+    def _sums(self, theta: Tensor, x: Tensor, passes: Sequence[Pass]) -> list[Tensor | None]:
+        """What the points of some passes add to each term; None where nothing."""
+        values = self._evaluate(theta, x, passes)
         terms: list[Tensor | None] = [None] * len(self.terms)
 
         def add(term: int, loss: Tensor) -> None:
             previous = terms[term]
             terms[term] = loss if previous is None else previous + loss
 
+        d = self.problem.decomposition
         for block in (b for p in passes for b in p.blocks):
+            if block.across and d is not None:
+                before, after = values[block.start + block.across], values[block.start]
+                add(self.terms.index(FLUX), (before[0] - after[0]).square().sum() / d.interface_points)
+                for a, b in zip(before[1:], after[1:], strict=True):
+                    # each side's distance to the average of the two, squared: twice ((a - b) / 2)^2
+                    add(self.terms.index(AVERAGE), (a - b).square().sum() / (2 * d.interface_points))
             for value, term, scale, square in zip(values[block.start], block.terms, block.scales, block.square,
                                                   strict=False):
                 add(term, (value * value if square else value).sum() * scale)
-        for number in range(len(self._interfaces)):
-            before, after = (values[self._sides[number, side].start] for side in (0, 1))
-            add(self.terms.index(FLUX), (before[0] - after[0]).square().mean())
-            for a, b in zip(before[1:], after[1:], strict=True):
-                # each side's distance to the average of the two, squared: twice ((a - b) / 2)^2
-                add(self.terms.index(AVERAGE), (a - b).square().mean() / 2)
+        return terms
+
+    def _total(self, sums: Sequence[Tensor | None], theta: Tensor) -> list[Tensor]:
+        """The T raw losses from what the points add, with slope recovery."""
+        losses = [theta.new_zeros(()) if t is None else t for t in sums]
         recovery = self.recovery(theta)
         if recovery is not None:
-            add(*recovery)
-        return [torch.zeros((), dtype=self.dtype) if t is None else t for t in terms]
+            losses[recovery[0]] = losses[recovery[0]] + recovery[1]
+        return losses
 
-    def _evaluate(self, theta: Tensor, draws: Tensor,
-                  passes: Sequence[Pass]) -> tuple[dict[int, list[Tensor]], Tensor]:
-        """The expressions' values by the start of their block, and the points [N, d]."""
-        x = self.places.physical(draws)
+    def _evaluate(self, theta: Tensor, x: Tensor, passes: Sequence[Pass]) -> dict[int, list[Tensor]]:
+        """The expressions' values by the start of their block; x [N, d] all points of a step."""
         out: dict[int, list[Tensor]] = {}
         for p in passes:
             for block, jet in self.jets_of(p, theta, x):
                 known = self._known(block.region, theta, block.data)
                 out[block.start] = block.equations.residuals(jet, x[block.start: block.stop], known)
-        return out, x
+        return out
 
     def jets_of(self, p: Pass, theta: Tensor, x: Tensor) -> list[tuple[Block, Jet]]:
         """The blocks of a pass, each with the fields' jet at its points; x [N, d] all points of a step."""
@@ -296,7 +336,8 @@ class Objective:
             # a uniform variable has standard deviation span / sqrt(12): the z-score of the paper's code, noise-free
             factor = {"z-score": math.sqrt(12) / span, "unit": 2 / span, "none": torch.ones_like(span)}[normalize]
             center = torch.zeros_like(low) if normalize == "none" else low + span / 2
-            out.append(Region(box, network, s, center.to(self.dtype), factor.to(self.dtype), unknowns))
+            center, factor = center.to(self.device, self.dtype), factor.to(self.device, self.dtype)
+            out.append(Region(box, network, s, center, factor, unknowns))
         return tuple(out)
 
     def _lay_out(self, parts: Sequence[Box], number: int, data: Mapping[str, Data]) -> None:
@@ -318,7 +359,7 @@ class Objective:
             other = self._sides.get((interface, 1 - side))
             start, stop = self.places.add_face(box, face.axis, face.at, count,
                                                same_as=other.start if other is not None else None)
-            block = Block(number, equations, start, stop)
+            block = Block(number, equations, start, stop, across=other.start - start if other is not None else 0)
             self._sides[interface, side] = block
             self.blocks.append(block)
         for group, equations in prepared[derived:]:
@@ -335,7 +376,7 @@ class Objective:
             if len(own.points) == 0:
                 return
             start, stop = self.places.add_points(own.points)
-            columns = {f"{name}_data": column.to(self.dtype) for name, column in own.columns.items()}
+            columns = {f"{name}_data": column.to(self.device, self.dtype) for name, column in own.columns.items()}
             count = stop - start
         else:
             start, stop = self.places.add(box, lead.faces, lead.points)

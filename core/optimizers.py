@@ -16,13 +16,13 @@ SMALLEST_STEP = 1e-30
 class Optimizer(Protocol):
     """What a step needs to know of an optimizer. It has no state but the tensors m and v [P]."""
 
-    def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float]:
-        """The two numbers by which an update differs from the last. `iteration` counts from 0."""
+    def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float, float]:
+        """The three numbers by which an update differs from the last. `iteration` counts from 0."""
         ...
 
     def update(self, theta: Tensor, m: Tensor, v: Tensor, gradient: Tensor,
                hyper: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """New (theta, m, v), all [P], from the gradient [P]; `hyper` [2] as computed above."""
+        """New (theta, m, v), all [P], from the gradient [P]; `hyper` [3] as computed above."""
         ...
 
 
@@ -31,7 +31,8 @@ class Adam:
     """Adam (Kingma & Ba 2015, Algorithm 1).
 
     The learning rate is not here: it may be changed while training, and reaches the update through `hyper`.
-    weight_decay: share of the parameters added to the gradient (L2, as the released code of Liang et al. has it).
+    weight_decay: share of the parameters added to the gradient (L2, as the released code of Liang et al. has it);
+    decoupled: taken from the parameters instead, times the learning rate: AdamW (Loshchilov & Hutter 2019, Alg. 2).
     clip: the gradient's norm is cut down to this where it is larger; 0 for never.
     """
 
@@ -40,16 +41,20 @@ class Adam:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     clip: float = 0.0
+    decoupled: bool = False
 
-    def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float]:
+    def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float, float]:
         step_size = max(learning_rate / (1 - self.beta1 ** (iteration + 1)), SMALLEST_STEP)
-        return 1 / (math.sqrt(1 - self.beta2 ** (iteration + 1)) * step_size), self.epsilon / step_size
+        return (1 / (math.sqrt(1 - self.beta2 ** (iteration + 1)) * step_size), self.epsilon / step_size,
+                1 - learning_rate * self.weight_decay)
 
     def update(self, theta: Tensor, m: Tensor, v: Tensor, gradient: Tensor,
                hyper: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """theta - step_size * m_hat / (sqrt(v_hat) + epsilon), written with the step size inside the denominator."""
         gradient = clipped(gradient, self.clip)
-        if self.weight_decay:
+        if self.weight_decay and self.decoupled:
+            theta = theta * hyper[2]
+        elif self.weight_decay:
             gradient = gradient + self.weight_decay * theta
         m = torch.lerp(m, gradient, 1 - self.beta1)
         v = torch.addcmul(v * self.beta2, gradient, gradient, value=1 - self.beta2)
@@ -63,8 +68,8 @@ class GradientDescent:
     weight_decay: float = 0.0
     clip: float = 0.0
 
-    def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float]:
-        return learning_rate, 0.0
+    def hyper(self, learning_rate: float, iteration: int) -> tuple[float, float, float]:
+        return learning_rate, 0.0, 0.0
 
     def update(self, theta: Tensor, m: Tensor, v: Tensor, gradient: Tensor,
                hyper: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -38,6 +38,12 @@ class Block:
     square: tuple[bool, ...] = ()  # for each expression, whether its square is what is averaged
     data: Mapping[str, Tensor] = field(default_factory=dict)  # columns of an observation, [stop - start] each
     interior: bool = False
+    across: int = 0  # of the second side of an interface: rows from here to the same points on the first one
+
+    def part(self, start: int, stop: int) -> Block:
+        """Rows [start, stop) of it; both count as the step's points do."""
+        rows = slice(start - self.start, stop - self.start)
+        return replace(self, start=start, stop=stop, data={name: column[rows] for name, column in self.data.items()})
 
 
 @dataclass(frozen=True)
@@ -97,10 +103,40 @@ def cut(passes: Sequence[Pass], limit: int) -> list[Pass]:
             continue
         for block in p.blocks:
             for start in range(block.start, block.stop, limit):
-                stop = min(start + limit, block.stop)
-                rows = slice(start - block.start, stop - block.start)
-                data = {name: column[rows] for name, column in block.data.items()}
-                out.append(alone(replace(block, start=start, stop=stop, data=data)))
+                out.append(alone(block.part(start, min(start + limit, block.stop))))
+    return out
+
+
+def portions(passes: Sequence[Pass], limit: int) -> list[tuple[Pass, ...]]:
+    """The same points in portions of at most `limit`, so that the loss is the sum of what each of them gives.
+
+    The two sides of an interface, of which the difference counts, are cut alike and stay together. Equations with
+    averages over their points stay whole.
+    """
+    blocks = {block.start: block for p in passes for block in p.blocks}
+    pairs = [(blocks[b.start + b.across], b) for b in blocks.values() if b.across]
+    sides = {block.start for pair in pairs for block in pair}
+    rest: list[Pass] = []
+    for p in passes:
+        apart = any(block.start in sides for block in p.blocks)
+        rest += [alone(block) for block in p.blocks if block.start not in sides] if apart else [p]
+    pieces: list[tuple[Pass, ...]] = [(p,) for p in cut(rest, limit)]
+    half = max(1, limit // 2)
+    for first, second in pairs:
+        for start in range(first.start, first.stop, half):
+            stop = min(start + half, first.stop)
+            pieces.append((alone(first.part(start, stop)),
+                           alone(second.part(start - second.across, stop - second.across))))
+    out: list[tuple[Pass, ...]] = []
+    filled = limit
+    for piece in pieces:  # small ones go together
+        size = sum(p.stop - p.start for p in piece)
+        if filled + size <= limit:
+            out[-1] += piece
+            filled += size
+        else:
+            out.append(piece)
+            filled = size
     return out
 
 

@@ -44,11 +44,12 @@ class Places:
     """Collects the rows of a step's points; `physical` maps draws to points, a pure function of tensors.
 
     A ball's points take d columns for the direction, by the normal distribution's quantiles, and one for the radius.
+    device: where the draws and the points are; rows are collected on the CPU and moved there by `close`.
     """
 
-    def __init__(self, problem: Problem, dtype: torch.dtype) -> None:
+    def __init__(self, problem: Problem, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
         bounds = torch.tensor(list(problem.domain.values()), dtype=torch.float64)
-        self.d, self.dtype = len(bounds), dtype
+        self.d, self.dtype, self.device = len(bounds), dtype, device
         self.ball = problem.shape == "ball"
         self.columns = self.d + 1 if self.ball else self.d
         self.rows = 0
@@ -97,8 +98,9 @@ class Places:
 
     def close(self) -> None:
         """All rows are there."""
-        self.low, self.span = torch.cat(self._low).to(self.dtype), torch.cat(self._span).to(self.dtype)
-        self.source = torch.cat(self._source)
+        self.low, self.span = (torch.cat(rows).to(self.device, self.dtype) for rows in (self._low, self._span))
+        self.source = torch.cat(self._source).to(self.device)
+        self._middle = self._center.to(self.device, self.dtype)
 
     def physical(self, draws: Tensor) -> Tensor:
         """Points [N, d] in physical units from draws [N, c] in [0, 1]."""
@@ -126,10 +128,9 @@ class Places:
         tiny = 1e-6 if self.dtype == torch.float32 else 1e-12
         normal = torch.erfinv((2 * draws[:, : self.d] - 1).clamp(-1 + tiny, 1 - tiny)) * math.sqrt(2)
         direction = normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True).clamp_min(tiny)
-        center = self._center.to(self.dtype)
         if on_sphere:
-            return torch.add(center, direction, alpha=self._radius)
-        return torch.addcmul(center, draws[:, self.d:] ** (1 / self.d), direction, value=self._radius)
+            return torch.add(self._middle, direction, alpha=self._radius)
+        return torch.addcmul(self._middle, draws[:, self.d:] ** (1 / self.d), direction, value=self._radius)
 
     def _append(self, low: Tensor, span: Tensor, points: int, free: tuple[int, ...], interior: bool) -> None:
         start = self.rows

@@ -57,13 +57,13 @@ class PointWeights:
         """Whether each row has a multiplier, which `update` changes."""
         return self.kind in ("self-adaptive", "residual-attention")
 
-    def start(self, rows: int, dtype: torch.dtype) -> Tensor:
+    def start(self, rows: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
         """The state at the start, part of a checkpoint: [R]; causal: [1], epsilon; equal: empty."""
         if self.kind == "self-adaptive":
-            return torch.ones(rows, dtype=dtype)
+            return torch.ones(rows, dtype=dtype, device=device)
         if self.kind == "causal":
-            return torch.full((1,), self.epsilon, dtype=dtype)
-        return torch.zeros(rows if self.remembers else 0, dtype=dtype)
+            return torch.full((1,), self.epsilon, dtype=dtype, device=device)
+        return torch.zeros(rows if self.remembers else 0, dtype=dtype, device=device)
 
     def update(self, lam: Tensor, residuals: Tensor, terms: Tensor, count: int, scales: Tensor) -> Tensor:
         """Next multipliers [R], detached. Raises ValueError for a kind that has none.

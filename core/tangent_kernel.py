@@ -21,8 +21,8 @@ def traces(objective: Objective, theta: Tensor, draws: Tensor) -> Tensor:
         squares = []
         for begin in range(0, len(rows), CHUNK):
             count = min(CHUNK, len(rows) - begin)
-            picks = torch.zeros(count, len(rows), dtype=theta.dtype)
-            picks[torch.arange(count), torch.arange(begin, begin + count)] = 1
+            picks = theta.new_zeros(count, len(rows))
+            picks[:, begin: begin + count].fill_diagonal_(1)
             gradients = torch.autograd.grad(rows, leaf, picks, retain_graph=True, is_grads_batched=True)[0]
             squares.append(gradients.square().sum(1))
-    return torch.zeros(len(objective.terms), dtype=theta.dtype).index_add(0, terms, torch.cat(squares))
+    return theta.new_zeros(len(objective.terms)).index_add(0, terms, torch.cat(squares))

@@ -18,6 +18,8 @@ from core.objective import Objective
 from core.optimizers import Decay, Optimizer
 from core.pointwise import PointWeights, next_epsilon
 from core.sampling import ADAPTIVE, Group, Sampler, Sampling
+from core.solvers.loss import Loss
+from core.solvers.solver import Memory, Solver, Watch
 from core.tangent_kernel import traces
 
 
@@ -26,13 +28,14 @@ class State:
     """Everything that decides the steps to come: restoring it is the same as never having stopped."""
 
     tensors: Mapping[str, Tensor]  # those of _STATE; generator, uint8
-    numbers: Mapping[str, Any]  # iteration, learning_rate, rule; engine, which made the last steps
+    numbers: Mapping[str, Any]  # iteration, begun, learning_rate, rule; engine, which made the last steps
 
 
 #: The tensors that a step replaces: theta, m, v [P]; weights, targets [T]; memory, of the balancing; multipliers, of
 #: the points; points, the draws of the last step [N, c].
 _STATE = ("theta", "m", "v", "weights", "targets", "memory", "multipliers", "points")
 _NEWER = ("memory", "multipliers", "points")  # which runs of version 0.1 do not have, nor need
+_SOLVER = "solver."  # begins the names of a solver's own tensors
 
 
 class NotFinite(ArithmeticError):
@@ -45,19 +48,25 @@ class NotFinite(ArithmeticError):
 
 
 class Trainer:
-    """A first-order optimizer on the weighted loss terms, with points drawn by a sampler.
+    """An optimizer on the weighted loss terms, with points drawn by a sampler.
 
     One `torch.Generator` draws the start values and all points. All tensors are replaced, never changed in place,
-    so a reference to one is a snapshot.
+    so a reference to one is a snapshot. solver: makes the steps in the place of `optimizer`, where there is one.
+    `watch`: how a solver's long step is followed and abandoned; `step` then raises Stopped, and nothing has changed.
     """
 
     def __init__(self, objective: Objective, *, optimizer: Optimizer, decay: Decay, balancing: Balancing,
                  learning_rate: float, weights: Mapping[str, float], seed: int, sampling: Sampling | None = None,
-                 direction: str = "sum", points: PointWeights | None = None) -> None:
+                 direction: str = "sum", points: PointWeights | None = None, solver: Solver | None = None,
+                 chunk: int = 0) -> None:
         self.objective, self.optimizer, self.decay, self.balancing = objective, optimizer, decay, balancing
         self.learning_rate, self.direction = learning_rate, direction
         self.point_weights = points or PointWeights()
-        eager = EagerEngine(objective, optimizer, self.point_weights)
+        self.solver, self.watch, self.chunk = solver, Watch(), chunk
+        self.done = ""  # why the solver can go no further; '' while it can
+        self.note = ""  # what it had to say of its last step
+        self.solver_readings: Mapping[str, float] = {}  # of its last step
+        eager = EagerEngine(objective, optimizer, self.point_weights, chunk)
         self.engine: Engine = eager
         self.generator = torch.Generator().manual_seed(seed)
         self.terms = objective.terms
@@ -71,15 +80,18 @@ class Trainer:
         _check_sampling(objective, sampling.kind)
         self.sampler = Sampler(sampling, groups, dtype)
         self.iteration = 0
+        self.begun = 0  # the iteration at which this optimizer began: its decay and moments count from there
         self.theta = objective.initial(self.generator)
         self.m = torch.zeros_like(self.theta)
         self.v = torch.zeros_like(self.theta)
-        self.weights = torch.tensor([weights.get(term, 1.0) for term in self.terms], dtype=dtype)
+        self.weights = self.theta.new_tensor([weights.get(term, 1.0) for term in self.terms])
         self.targets = self.weights.clone()
-        self.memory = balancing.start(len(self.terms), dtype)
+        self.memory = balancing.start(len(self.terms), dtype).to(objective.device)
         self.multipliers = eager.multipliers()
-        self.points = torch.zeros(0, dtype=dtype)  # none drawn yet
+        self.points = self.theta.new_zeros(0)  # none drawn yet
+        self.solver_memory: Memory = {} if solver is None else solver.start(self.theta)
         self._before: tuple[Tensor, ...] | None = None  # what the last good step started from
+        self._memory_before: Memory = {}
 
     @property
     def draws(self) -> Tensor | None:
@@ -92,12 +104,21 @@ class Trainer:
         Raises NotFinite where a loss is NaN or infinite; parameters, moments and weights are then those of the last
         step whose losses were finite.
         """
-        before = self._tensors()
+        before, memory = self._tensors(), self.solver_memory
+        generator = self.generator.get_state() if self.solver is not None else None
         draws = self._draw()
-        hyper = torch.tensor(self.optimizer.hyper(self.current_learning_rate(), self.iteration),
-                             dtype=self.objective.dtype)
+        hyper = torch.tensor(self.optimizer.hyper(self.current_learning_rate(), self.iteration - self.begun),
+                             dtype=self.objective.dtype, device=self.objective.device)
         lam = self.multipliers
-        if self.direction == "sum":
+        if self.solver is not None:
+            try:
+                theta, tensor, memory = self._solve(self.solver, draws)
+            except BaseException:
+                assert generator is not None
+                self.generator.set_state(generator)  # a step that was abandoned has drawn nothing
+                raise
+            m, v = self.m, self.v
+        elif self.direction == "sum":
             theta, m, v, tensor, lam = self.engine.step(self.theta, self.m, self.v, self.weights, hyper, draws, lam)
         else:
             tensor, gradients = self.engine.term_gradients(self.theta, draws)
@@ -107,6 +128,7 @@ class Trainer:
         if not all(map(math.isfinite, losses)):
             self._go_back(losses)
         self.theta, self.m, self.v, self.points, self._before = theta, m, v, draws, before
+        self._memory_before, self.solver_memory = self.solver_memory, memory
         if self.point_weights.kind == "causal":
             epsilon = next_epsilon(lam[1:], float(lam[0]))
             lam = lam[:1] if epsilon == float(lam[0]) else torch.full_like(lam[:1], epsilon)
@@ -118,7 +140,7 @@ class Trainer:
 
     def current_learning_rate(self) -> float:
         """The learning rate of the next step, decay included."""
-        return self.learning_rate * self.decay.factor(self.iteration)
+        return self.learning_rate * self.decay.factor(self.iteration - self.begun)
 
     def term_gradients(self) -> tuple[Tensor, Tensor]:
         """(raw losses [T], raw gradients [T, P]) at the present parameters.
@@ -174,7 +196,7 @@ class Trainer:
             raise ValueError("the tangent kernel of sub-domains is not computed; take another rule")
         if rule != self.balancing.rule:
             self.balancing = replace(self.balancing, rule=rule)
-            self.memory = self.balancing.start(len(self.terms), self.objective.dtype)
+            self.memory = self.balancing.start(len(self.terms), self.objective.dtype).to(self.objective.device)
 
     def set_learning_rate(self, value: float) -> None:
         """Set the start value of the learning rate; the decay goes on. Raises ValueError."""
@@ -185,17 +207,21 @@ class Trainer:
     # ------------------------------------------------------------------ state
 
     def state(self) -> State:
-        """A complete snapshot; cheap, since tensors are never changed in place.
+        """A complete snapshot on the CPU, to go on from on any device; cheap, since tensors are never changed in place.
 
         Where the last step has spoilt the parameters, which only the next one's losses would show, it is the state
         before that step: a snapshot that is kept must be one to go on from.
         """
-        good = self._tensors() if self._before is None or bool(torch.isfinite(self.theta).all()) else self._before
+        sound = self._before is None or bool(torch.isfinite(self.theta).all())
+        good = self._tensors() if sound or self._before is None else self._before
         tensors = dict(zip(_STATE, good, strict=True)) | {"generator": self.generator.get_state()}
+        own = self.solver_memory if sound else self._memory_before
+        tensors |= {_SOLVER + name: tensor for name, tensor in own.items()}
         if self.sampler.due(self.iteration) and not self.sampler.adaptive:
             tensors["points"] = torch.zeros(0, dtype=self.objective.dtype)  # the next step draws its own
-        return State(tensors, {"iteration": self.iteration, "learning_rate": self.learning_rate,
-                               "rule": self.balancing.rule, "engine": self.engine.name})
+        numbers = {"iteration": self.iteration, "begun": self.begun, "learning_rate": self.learning_rate,
+                   "rule": self.balancing.rule, "engine": self.engine.name}
+        return State({name: t.cpu() for name, t in tensors.items()}, numbers)
 
     def load(self, state: State) -> None:
         """Go on from a snapshot. Raises ValueError where it is not complete, or another experiment's.
@@ -215,13 +241,30 @@ class Trainer:
             if not fits or theirs.dtype != mine.dtype:
                 raise ValueError(f"this state has {name} of shape {tuple(theirs.shape)} in {theirs.dtype}, this "
                                  f"experiment {tuple(mine.shape)} in {mine.dtype}: it belongs to another experiment")
-        self._set([tensor.clone() for tensor in tensors.values()])
-        self.generator.set_state(state.tensors["generator"].clone())
+        self._load_solver(state)
+        self._set([self._own(tensor) for tensor in tensors.values()])
+        self.generator.set_state(state.tensors["generator"].cpu().clone())
         self.iteration = int(state.numbers["iteration"])
+        self.begun = int(state.numbers.get("begun", 0))
         self.learning_rate = float(state.numbers["learning_rate"])
         self._before = None
 
     # ------------------------------------------------------------------
+
+    def _load_solver(self, state: State) -> None:
+        """The solver's own tensors; as at its start where the state has none. Raises ValueError."""
+        theirs = {name.removeprefix(_SOLVER): t for name, t in state.tensors.items() if name.startswith(_SOLVER)}
+        if self.solver is None or not theirs:
+            self.solver_memory = {} if self.solver is None else self.solver.start(self._own(state.tensors["theta"]))
+            return
+        missing = self.solver.start(self.theta).keys() - theirs.keys()
+        if missing:
+            raise ValueError(f"this state is not complete: it has no {_SOLVER}{min(missing)}")
+        self.solver_memory = {name: self._own(tensor) for name, tensor in theirs.items()}
+
+    def _own(self, tensor: Tensor) -> Tensor:
+        """A copy where this trainer computes."""
+        return tensor.clone().to(self.objective.device)
 
     def _tensors(self) -> tuple[Tensor, ...]:
         return tuple(getattr(self, name) for name in _STATE)
@@ -233,8 +276,18 @@ class Trainer:
     def _draw(self) -> Tensor:
         if len(self.points) and not self.sampler.due(self.iteration):
             return self.points
-        theta, objective = self.theta, self.objective
-        return self.sampler.draw(self.generator, self.draws, lambda draws: objective.residual_size(theta, draws))
+        theta, o, before = self.theta, self.objective, self.draws
+        # drawn on the CPU, so that a seed gives the same points on every device
+        return self.sampler.draw(self.generator, None if before is None else before.cpu(),
+                                 lambda draws: o.residual_size(theta, draws.to(o.device)).cpu()).to(o.device)
+
+    def _solve(self, solver: Solver, draws: Tensor) -> tuple[Tensor, Tensor, Memory]:
+        """(theta, raw losses before the step, the solver's memory) after one step of it."""
+        loss = Loss(self.objective, self.engine, draws, self.weights, self.multipliers)
+        made = solver.step(loss, self.theta, self.solver_memory, self.current_learning_rate(), self.watch)
+        self.done, self.note, self.solver_readings = made.done, made.note, made.readings
+        # a saved state has lost its strides, on which the rounding of products depends
+        return made.theta, made.losses, {name: tensor.contiguous() for name, tensor in made.memory.items()}
 
     def _balance(self, theta: Tensor, draws: Tensor, losses: Tensor) -> None:
         needs, o = self.balancing.needs, self.objective
@@ -248,6 +301,7 @@ class Trainer:
         """Undo the step that made the losses bad: it was made from finite losses, its result has none."""
         if self._before is not None:
             self._set(self._before)
+            self.solver_memory = self._memory_before
         term, value = next((t, x) for t, x in zip(self.terms, losses, strict=True) if not math.isfinite(x))
         raise NotFinite(term, self.iteration, value)
 

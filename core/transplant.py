@@ -13,13 +13,14 @@ from core.trainer import State, Trainer
 ENTRANCE = ("encoder U ", "encoder V ", "hidden 1 ")  # begin the names of parameters of layers that see the inputs
 
 
-def transplant(old: Trainer, new: Trainer) -> tuple[str, ...]:
+def transplant(old: Trainer, new: Trainer, *, anew: bool = False) -> tuple[str, ...]:
     """Put what `old` has learned into `new`, which was just built; the names of the parameters that start anew.
 
-    Parameters of the same name and shape are taken over with their moments. Slopes that come or go leave the
-    network's function as it is: those that come start at n a = 1, the values of those that go are multiplied into the
-    weights they belong to. Weights of the loss terms, the iteration and the generator go on; points are drawn anew
-    unless they are fixed and of the same number. The learning rate is that of `new`. Where the inputs are normalized in
+    Another optimizer begins with moments of zero, and its decay from here; `anew`: the same one does too. Parameters
+    of the same name and shape are taken over with their moments. Slopes that come or go leave the network's function
+    as it is: those that come start at n a = 1, the values of those that go are multiplied into the weights they belong
+    to. Weights of the loss terms, the iteration and the generator go on; points are drawn anew unless they are of the
+    same number and drawn in the same way. The learning rate is that of `new`. Where the inputs are normalized in
     another way, the moments of the layers that see them start anew.
     """
     was, now = _tensors(old), new.theta.double()
@@ -42,7 +43,7 @@ def transplant(old: Trainer, new: Trainer) -> tuple[str, ...]:
         for before, after in zip(old.objective.regions, new.objective.regions, strict=True):
             _carry_slopes(was["theta"], before, now, after)
     state = old.state()
-    tensors = dict(state.tensors)
+    tensors, numbers = dict(state.tensors), dict(state.numbers)
     dtype = new.objective.dtype
     tensors |= {"theta": now.to(dtype), **{key: tensor.to(dtype) for key, tensor in moments.items()}}
     for key in ("weights", "targets"):
@@ -54,7 +55,12 @@ def transplant(old: Trainer, new: Trainer) -> tuple[str, ...]:
     keeps = old.point_weights == new.point_weights and old.multipliers.shape == new.multipliers.shape
     tensors["multipliers"] = old.multipliers.to(dtype) if keeps else new.multipliers
     tensors["points"] = old.points.to(dtype) if _same_points(old, new) else torch.zeros(0, dtype=dtype)
-    numbers = {**state.numbers, "rule": new.balancing.rule, "learning_rate": new.learning_rate}
+    if anew or not _same_function(old, new, fresh):
+        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("solver.")}
+    if anew or type(old.optimizer) is not type(new.optimizer) or old.solver != new.solver:
+        tensors |= {"m": torch.zeros_like(new.m), "v": torch.zeros_like(new.v)}
+        numbers["begun"] = old.iteration  # another optimizer begins here
+    numbers |= {"rule": new.balancing.rule, "learning_rate": new.learning_rate}
     new.load(State(tensors, numbers))
     return tuple(fresh)
 
@@ -64,9 +70,18 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     return {key: state.tensors[key].double() for key in ("theta", "m", "v")}
 
 
+def _same_function(old: Trainer, new: Trainer, fresh: list[str]) -> bool:
+    """Whether a solver's memory of the loss's curvature holds for the new one: same loss, same parameters."""
+    a, b = old.objective, new.objective
+    return (old.solver is not None and old.solver == new.solver and not fresh and a.dtype == b.dtype
+            and [(p.name, p.shape) for p in a.parameters] == [(p.name, p.shape) for p in b.parameters]
+            and a.terms == b.terms and _same_points(old, new))
+
+
 def _same_points(old: Trainer, new: Trainer) -> bool:
     a, b = old.objective, new.objective
-    return old.sampler.spec == new.sampler.spec and (a.points, a.columns) == (b.points, b.columns)
+    return (old.sampler.spec == new.sampler.spec and old.sampler.groups == new.sampler.groups
+            and (a.points, a.columns) == (b.points, b.columns))
 
 
 def _carry_slopes(was: Tensor, before: Region, now: Tensor, after: Region) -> None:

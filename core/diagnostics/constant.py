@@ -41,6 +41,9 @@ class ConstantNetwork:
         return Jet(outputs, theta.expand(len(x), -1), first, [zero] * len(outputs.operators),
                    [zero] * len(outputs.higher), n)
 
+    def hold(self, dtype: torch.dtype, device: torch.device) -> None:
+        pass  # it has no constants
+
     def recovery(self, theta: Tensor) -> Tensor:
         return theta.new_zeros(())
 

@@ -17,11 +17,13 @@ from core.jets import AffineRecord, recording
 from core.layers import layers_of, slope_scale
 from core.networks import MLP
 from core.objective import Objective
-from core.passes import Pass, cut
+from core.passes import Block, Pass, cut
 from core.raf import ActivationRecord, Learnable
 
 #: Numbers of a piece of the Jacobian at a time: 64 MB in float64.
 PIECE = 8_000_000
+#: Fewest points of a piece, below which a pass costs more than what is in it.
+FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def pieces(objective: Objective, theta: Tensor, draws: Tensor, limit: int = 0) -
     reason = why_not(objective)
     if reason:
         raise ValueError(f"this loss is not a sum of squares at single points: {reason}")
-    limit = limit or max(64, PIECE // len(theta))
-    first = _first_rows(objective)
+    limit = limit or max(FEWEST, PIECE // len(theta))
+    first = first_rows(objective)
     x = objective.places.physical(draws)
     for p in cut(objective.passes, limit):
         yield _piece(objective, theta, x, p, first)
@@ -70,7 +72,7 @@ def jacobian(objective: Objective, theta: Tensor, draws: Tensor) -> tuple[Tensor
     return values, j
 
 
-def _first_rows(objective: Objective) -> list[tuple[int, int, int]]:
+def first_rows(objective: Objective) -> list[tuple[int, int, int]]:
     """(start, stop, number of the first row) of every block's points."""
     out, row = [], 0
     for block in objective.blocks:
@@ -100,13 +102,33 @@ def _piece(objective: Objective, theta: Tensor, x: Tensor, p: Pass, first: Seque
         own = [(block, residuals[k]) for block, residuals in found if k < len(residuals)]
         j = _rows(objective, leaf, p, records, nodes, torch.cat([r for _, r in own]).sum(), last=k == count - 1)
         for block, residual in own:
-            start, stop, row = next(f for f in first if f[0] <= block.start < f[1])
-            begin = row + k * (stop - start) + block.start - start
-            numbers.append(torch.arange(begin, begin + block.stop - block.start))
+            begin = _number(block, k, first)
+            numbers.append(torch.arange(begin, begin + block.stop - block.start, device=leaf.device))
             values.append(residual.detach())
             parts.append(j[block.start - p.start: block.stop - p.start])
     one = len(parts) == 1 and len(parts[0]) == p.stop - p.start
     return Piece(torch.cat(numbers), torch.cat(values), parts[0] if one else torch.cat(parts))
+
+
+def rows_in(objective: Objective, theta: Tensor, x: Tensor, portion: Sequence[Pass]) -> tuple[Tensor, Tensor]:
+    """(numbers [m] in `Objective.rows`, residuals [m]) of some of the points; x [N, d] all points of the step."""
+    first, unknowns = first_rows(objective), objective.regions[0].unknowns
+    known = {name: theta[place] for name, place in unknowns.items()}
+    numbers, values = [], []
+    for p in portion:
+        for block, jet in objective.jets_of(p, theta, x):
+            found = block.equations.residuals(jet, x[block.start: block.stop], known | dict(block.data))
+            for k, residual in enumerate(found):
+                begin = _number(block, k, first)
+                numbers.append(torch.arange(begin, begin + block.stop - block.start, device=theta.device))
+                values.append(residual)
+    return torch.cat(numbers), torch.cat(values)
+
+
+def _number(block: Block, k: int, first: Sequence[tuple[int, int, int]]) -> int:
+    """The number of the first row of a block's k-th expression; the block may be a part of one of the objective's."""
+    start, stop, row = next(f for f in first if f[0] <= block.start < f[1])
+    return row + k * (stop - start) + block.start - start
 
 
 def _nodes(entry: AffineRecord | ActivationRecord) -> list[Tensor]:
@@ -123,11 +145,11 @@ def _rows(objective: Objective, leaf: Tensor, p: Pass, records: Sequence[AffineR
     if not total.requires_grad:
         return j
     with torch.no_grad():
-        adjoints = iter(torch.autograd.grad(total, nodes, retain_graph=not last, allow_unused=True))
+        adjoints: Iterator[Tensor | None] = iter(
+            torch.autograd.grad(total, nodes, retain_graph=not last, allow_unused=True))
         network = objective.networks[0]
-        assert isinstance(network, MLP)
         layers = iter(layers_of(network))
-        place = network.activation_offset
+        place = network.activation_offset if isinstance(network, MLP) else 0
         for entry in records:
             if isinstance(entry, AffineRecord):
                 layer, adjoint = next(layers), next(adjoints)
@@ -173,18 +195,30 @@ def _affine(entry: AffineRecord, adjoint: Tensor) -> Tensor:
 
 
 def _activation(entry: ActivationRecord, adjoints: Sequence[Tensor | None]) -> Tensor:
-    """d(residual) / d(the activation's parameters) [N, own], one forward derivative for each kind of parameter."""
-    z, own = entry.z.detach(), entry.own.detach()
+    """d(residual) / d(the activation's parameters) [N, own], one forward derivative for each kind of parameter.
+
+    By a backward pass that is linear in its seeds, whose derivative by them is the forward one: forward mode itself
+    loads torch's compiler, with a warning.
+    """
+    z = entry.z.detach()
     points, width = z.shape
     by_neuron = isinstance(entry.function, Learnable)  # each neuron's parameters act on that neuron only
-    out = z.new_zeros(points, len(own))
+    with torch.enable_grad():
+        own = entry.own.detach().requires_grad_()
+        parts = [(part, adjoint) for part, adjoint in zip(entry.function(z, entry.n, entry.order, own), adjoints,
+                                                          strict=True) if adjoint is not None and part.requires_grad]
+        out = z.new_zeros(points, len(own))
+        if not parts:
+            return out
+        seeds = [torch.zeros_like(part).requires_grad_() for part, _ in parts]
+        pulled = torch.autograd.grad([part for part, _ in parts], own, seeds, create_graph=True)[0]
     for k in range(len(own) // width if by_neuron else len(own)):
         tangent = torch.zeros_like(own)
         columns = slice(k * width, (k + 1) * width) if by_neuron else slice(k, k + 1)
         tangent[columns] = 1
-        _, changes = torch.func.jvp(lambda o: entry.function(z, entry.n, entry.order, o), (own,), (tangent,))
-        for adjoint, change in zip(adjoints, changes, strict=True):
-            if adjoint is not None:
+        changes = torch.autograd.grad(pulled, seeds, tangent, retain_graph=True, allow_unused=True)
+        for (_, adjoint), change in zip(parts, changes, strict=True):
+            if change is not None:
                 product = adjoint * change
                 out[: len(product), columns] += product if by_neuron else product.sum(1, keepdim=True)
     return out

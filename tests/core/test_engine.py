@@ -178,7 +178,7 @@ def arguments(engine: EagerEngine, o: Objective) -> list[Tensor]:
     step = list(engine.examples()[0])
     step[0], step[1], step[2] = theta, 0.1 * theta, 0.1 * theta**2
     step[3] = 1 + torch.rand(len(o.terms), generator=generator, dtype=torch.float64)
-    step[4] = torch.tensor([900.0, 1e-4], dtype=torch.float64)
+    step[4] = torch.tensor([900.0, 1e-4, 0.99], dtype=torch.float64)
     step[5] = torch.rand(step[5].shape, generator=generator, dtype=torch.float64)
     step[6] = step[6] + 0.1
     return step
@@ -194,6 +194,12 @@ def same_step(engine: EagerEngine, o: Objective) -> None:
     assert all(torch.equal(a, b) for a, b in zip(kept, step, strict=True)), "nothing is changed in place"
     inputs = {tensor.data_ptr() for tensor in step}
     assert not any(tensor.data_ptr() in inputs for tensor in mine), "a compiled step may not return its arguments"
+    theta, _, _, weights, _, draws, lam = step
+    graph = make_fx(lambda *tensors: engine.gradient(*tensors))(*engine.examples()[1])
+    mine, theirs = engine.gradient(theta, draws, weights, lam), graph(theta, draws, weights, lam)
+    for a, b in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-12, atol=1e-14)
+    assert not any(tensor.data_ptr() in inputs for tensor in mine), "nor may a compiled gradient"
 
 
 @pytest.mark.parametrize("kind", ["unknowns and observations", "averages", "hard and periodic", "ball", "sub-domains"])
@@ -203,7 +209,7 @@ def test_a_traced_step_is_the_eager_one(kind: str, tmp_path: Path) -> None:
     same_step(trainer.engine, trainer.objective)
     if kind == "sub-domains":
         return  # whose gradients are never compiled
-    step, (theta, draws) = trainer.engine.examples()
+    _, _, (theta, draws) = trainer.engine.examples()
     graph = make_fx(lambda *tensors: trainer.engine.term_gradients(*tensors))(theta, draws)
     theta, draws = shaken(trainer.objective), torch.rand(draws.shape, dtype=torch.float64)
     for a, b in zip(trainer.engine.term_gradients(theta, draws), graph(theta, draws), strict=True):

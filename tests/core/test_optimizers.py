@@ -50,6 +50,16 @@ def test_gradient_descent_and_adam_with_every_decay(decay: Decay, schedule: Any,
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.2])
+@pytest.mark.parametrize(("decay", "schedule"), SCHEDULES, ids=lambda value: getattr(value, "kind", ""))
+def test_decoupled_weight_decay_is_adamw(decay: Decay, schedule: Any, weight_decay: float) -> None:
+    mine, theirs = trajectories(Adam(weight_decay=weight_decay, decoupled=True), lambda p: torch.optim.AdamW(
+        p, lr=0.03, weight_decay=weight_decay), decay, schedule)
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
+    coupled, _ = trajectories(Adam(weight_decay=weight_decay), lambda p: torch.optim.AdamW(p), decay, schedule)
+    assert torch.equal(mine, coupled) == (weight_decay == 0.0)
+
+
 def test_decays_in_closed_form() -> None:
     stairs = Decay(0.5, 10, "staircase")
     assert [stairs.factor(k) for k in (0, 9, 10, 19, 20, 35)] == [1, 1, 0.5, 0.5, 0.25, 0.125]
@@ -61,7 +71,8 @@ def test_decays_in_closed_form() -> None:
 
 def test_gradient_descent_has_no_memory_and_hands_on_copies() -> None:
     theta, m = torch.ones(3), torch.full((3,), 7.0)
-    new, first, second = GradientDescent().update(theta, m, m, torch.tensor([1.0, 0.0, -2.0]), torch.tensor([0.5, 0.0]))
+    gradient, hyper = torch.tensor([1.0, 0.0, -2.0]), torch.tensor([0.5, 0.0, 0.0])
+    new, first, second = GradientDescent().update(theta, m, m, gradient, hyper)
     assert new.tolist() == [0.5, 1.0, 2.0]
     assert torch.equal(first, m) and torch.equal(second, m)
     assert first is not m and second is not m, "a compiled step may not return its arguments"

@@ -81,3 +81,31 @@ def test_a_clipped_gradient_is_no_longer_than_asked() -> None:
     assert torch.equal(clipped(g, 0.0), g) and torch.equal(clipped(g, 10.0), g)
     torch.testing.assert_close(clipped(g, 1.0), g / 5)
     assert torch.equal(clipped(torch.zeros(2), 1.0), torch.zeros(2))
+
+
+def test_a_phase_keeps_what_was_learned_and_begins_its_optimizer_anew() -> None:
+    old = trained({"optimizer.decay_steps": 10})
+    new = build_trainer(experiment(**{"optimizer.decay_steps": 10}))
+    transplant(old, new, anew=True)
+    assert torch.equal(old.theta, new.theta) and not new.m.any() and not new.v.any()
+    assert new.begun == new.iteration == old.iteration == 12
+    assert new.current_learning_rate() == new.learning_rate, "its decay counts from here"
+    kept = build_trainer(experiment(**{"optimizer.decay_steps": 10}))
+    transplant(old, kept)
+    assert torch.equal(old.m, kept.m) and kept.begun == 0
+
+
+def test_a_solver_goes_on_where_loss_and_parameters_are_the_same_and_begins_anew_elsewhere() -> None:
+    fixed = {"optimizer.kind": "lbfgs", "sampling.every": 0, "training.precision": "float64"}
+    old = trained(fixed, steps=3)
+    same_one = build_trainer(experiment(**fixed))
+    transplant(old, same_one)
+    assert all(torch.equal(t, same_one.solver_memory[name]) for name, t in old.solver_memory.items())
+    for changes, more in (({}, {"anew": True}), ({"training.precision": "float32"}, {}),
+                          ({"optimizer.kind": "ssbroyden"}, {}), ({"optimizer.history": 7}, {})):
+        new = build_trainer(experiment(**{**fixed, **changes}))
+        fresh = new.solver_memory
+        transplant(old, new, **more)
+        assert new.solver_memory.keys() == fresh.keys(), changes
+        assert all(torch.equal(t, new.solver_memory[name]) for name, t in fresh.items()), changes
+        new.step()

@@ -1,0 +1,173 @@
+"""What memory the optimizers of the whole loss need, what there is, and which of them is best for a loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from core.solvers.jacobian import FEWEST, PIECE
+from core.solvers.products import HELD
+from core.solvers.self_scaled import LARGEST
+
+#: Parameters or residuals, whichever are fewer, up to which a step of Levenberg-Marquardt costs no more than one of
+#: gauss-newton-cg: R P min(R, P) multiplications against some 5,000 R P for 200 iterations.
+DENSE = 6_000
+#: Parameters up to which self-scaled Broyden's matrix products are cheap beside the loss and its gradient.
+SELF_SCALED = 5_000
+#: Of the memory that is free, the share that a method may take.
+SHARE = 0.8
+#: Bytes of a pass of the network, and of torch's own workspaces.
+PASS = 64_000_000
+#: Pairs that L-BFGS keeps where nobody says how many.
+HISTORY = 50
+
+#: What works without a large matrix in the place of a method.
+WITHOUT_MATRIX = {"levenberg-marquardt": "gauss-newton-cg", "energy-natural-gradient": "gauss-newton-cg",
+                  "spring": "gauss-newton-cg", "ssbfgs": "lbfgs", "ssbroyden": "lbfgs"}
+#: Methods as they are called in a sentence.
+TITLES = {"levenberg-marquardt": "Levenberg-Marquardt", "energy-natural-gradient": "energy natural gradient descent",
+          "spring": "SPRING", "gauss-newton-cg": "gauss-newton-cg", "ssbfgs": "self-scaled BFGS",
+          "ssbroyden": "self-scaled Broyden", "lbfgs": "L-BFGS"}
+
+
+def needed(kind: str, rows: int, parameters: int, itemsize: int = 8, history: int = HISTORY) -> int:
+    """Bytes that a step of a method takes at most, beside what is held anyway; itemsize: of a number.
+
+    Methods with residuals in their smaller form. Other kinds: a few vectors.
+    """
+    p, r = parameters, rows
+    vectors = 12 * p * itemsize
+    pieces = 3 * max(PIECE, FEWEST * p) * itemsize + PASS  # a piece, its parts before they are joined, one to come
+    match kind:
+        case "levenberg-marquardt" | "spring" | "energy-natural-gradient":
+            # the matrix and its factor; or its eigenvectors, those that are kept, and LAPACK's two workspaces
+            copies = 6 if kind == "energy-natural-gradient" else 2
+            held = copies * r * r + r * p if r < p else copies * p * p
+            return held * itemsize + pieces + vectors
+        case "gauss-newton-cg":
+            return HELD + pieces + vectors
+        case "ssbfgs" | "ssbroyden":
+            return 2 * p * p * itemsize + PASS + vectors
+        case "lbfgs":
+            return 4 * history * p * itemsize + PASS + vectors
+    return PASS + vectors
+
+
+def fits(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8) -> bool:
+    """Whether a method's memory is there; True where what is free is not known."""
+    return available is None or needed(kind, rows, parameters, itemsize) <= SHARE * available
+
+
+def sentence(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8) -> str:
+    """What a method would need, what there is, and what would fit; no full stop, so that it can go on."""
+    need = size_text(needed(kind, rows, parameters, itemsize))
+    text = f"{TITLES.get(kind, kind)} with {parameters:,} parameters and {rows:,} residuals needs {need} of memory"
+    if available is None:
+        return text
+    text += f", this machine has {size_text(available)} free"
+    most = largest(kind, rows, available, itemsize)
+    parts = [f"up to {most:,} parameters would fit"] if most else []
+    other = WITHOUT_MATRIX.get(kind)
+    if other is not None and fits(other, rows, parameters, available, itemsize):
+        parts.append(f"{other}, which needs {size_text(needed(other, rows, parameters, itemsize))}, would do")
+    return "; ".join([text, ", or ".join(parts)]) if parts else text
+
+
+def largest(kind: str, rows: int, available: int, itemsize: int = 8) -> int:
+    """The most parameters that fit, to two digits; 0 for none. It never falls as the memory grows."""
+    low, high = 0, LARGEST if kind in ("ssbfgs", "ssbroyden") else 10**12
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(kind, rows, middle, available, itemsize):
+            low = middle
+        else:
+            high = middle - 1
+    unit: int = 10 ** max(0, len(str(low)) - 2)
+    return low // unit * unit
+
+
+def best(rows: int, parameters: int, available: int | None, least_squares: bool, itemsize: int = 8) -> tuple[str, str]:
+    """(kind, why in words) of the method for a loss. least_squares: whether it is a sum of squares at single points."""
+    if least_squares:
+        kind = "levenberg-marquardt"
+        small = min(rows, parameters)
+        if not fits(kind, rows, parameters, available, itemsize):
+            return "gauss-newton-cg", sentence(kind, rows, parameters, available, itemsize).split(";")[0]
+        what = "residuals, which are fewer than its parameters," if rows < parameters else "parameters"
+        system = f"a linear system of its {small:,} {what}"
+        if small <= DENSE:
+            return kind, f"the loss is a sum of squares, and {system} is solved quickly"
+        return "gauss-newton-cg", f"the loss is a sum of squares, but {system} would take long to solve at each step"
+    if parameters <= SELF_SCALED and fits("ssbroyden", rows, parameters, available, itemsize):
+        return "ssbroyden", ("the loss is no sum of squares at single points, and a matrix of its "
+                             f"{parameters:,} parameters is small")
+    return "lbfgs", ("the loss is no sum of squares at single points, and a matrix of its "
+                     f"{parameters:,} parameters is too large")
+
+
+def available(device: torch.device | str = "cpu") -> int | None:
+    """Bytes that are free: of a CUDA device its own, else of this machine and of the control group that this process
+    is in, whichever is less. None where the system does not say, as on macOS and Windows."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return free_bytes(Path("/proc/meminfo"), Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+
+
+def free_bytes(meminfo: Path, groups: Path, own: Path) -> int | None:
+    """The less of the two, from the kernel's files."""
+    found = [value for value in (_meminfo(meminfo), _group(groups, own)) if value is not None]
+    return min(found) if found else None
+
+
+def _meminfo(path: Path) -> int | None:
+    for line in _read(path).splitlines():
+        name, _, rest = line.partition(":")
+        if name == "MemAvailable" and rest.split():
+            return int(rest.split()[0]) * 1024
+    return None
+
+
+def _group(groups: Path, own: Path) -> int | None:
+    """The limit less what is used, of the process's control group and those above it; version 2, then version 1."""
+    found: list[int] = []
+    for line in _read(own).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, place = rest.partition(":")
+        if controllers == "":
+            root, names = groups, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root, names = groups / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        parts = [part for part in place.split("/") if part not in ("", "..")]
+        for depth in range(len(parts) + 1):
+            value = _left(root.joinpath(*parts[:depth]), *names)
+            if value is not None:
+                found.append(value)
+    return min(found) if found else None
+
+
+def _left(folder: Path, limit: str, usage: str, cache: str) -> int | None:
+    """Files that are cached count as free: the kernel gives them up."""
+    most, used = _read(folder / limit).strip(), _read(folder / usage).strip()
+    if not (most.isdigit() and used.isdigit()):
+        return None  # 'max', or no such file
+    statistics = dict(line.split() for line in _read(folder / "memory.stat").splitlines() if len(line.split()) == 2)
+    return max(0, int(most) - int(used) + int(statistics.get(cache, "0")))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def size_text(count: float) -> str:
+    """Bytes in words: '16 TB', '2.1 GB', '340 MB'."""
+    for unit, factor in (("EB", 1e18), ("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
+        if count >= factor:
+            value = count / factor
+            return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+    return f"{max(1, count / 1e6):,.0f} MB"

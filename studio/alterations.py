@@ -10,6 +10,7 @@ from typing import Any
 from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
 from studio.messages import Event
+from studio.phases import PhaseSpec, Place
 
 #: Settings of the network under which it goes on computing the same function.
 HARMLESS = frozenset({"network.slopes", "network.slope_scale", "network.slope_on_output", "network.recovery"})
@@ -26,6 +27,8 @@ class Alteration:
     text: str
     changes: Mapping[str, Any]
     before: Experiment
+    place: Place = Place()  # where the run was
+    switch: bool = False  # whether it put a phase after that place and went there
 
     @property
     def replaces(self) -> bool:
@@ -33,14 +36,50 @@ class Alteration:
         return any(path.startswith("network.") and path not in HARMLESS for path in self.changes)
 
 
-def altered(experiment: Experiment, remedy: Remedy) -> Experiment:
-    """The experiment with the remedy's settings. Raises ExperimentError with a sentence where that cannot be."""
+def changeable(remedy: Remedy) -> None:
+    """Raises ExperimentError where a remedy changes nothing, or what a run cannot change on its way."""
     for path in remedy.changes:
         if any(path == fixed or path.startswith(f"{fixed}.") for fixed in FIXED):
             raise ExperimentError([(path, "this cannot be changed while the run goes on; change it in the form and "
                                           "start again")])
     if not remedy.changes:
         raise ExperimentError([("", "there is nothing to change")])
+
+
+def placed(remedy: Remedy, place: Place) -> Remedy:
+    """A remedy as it is to be written into the whole experiment, so that it changes the phase that the run is in.
+
+    Settings that a phase has of its own are set there: 'optimizer.clip' becomes 'phases.0.optimizer.clip'.
+    """
+    if not place.phase:
+        return remedy
+    phase, changes = f"phases.{place.phase - 1}", {}
+    for path, value in remedy.changes.items():
+        if path == "training.steps":  # counted over the whole run
+            changes[f"{phase}.steps"] = max(1, value - place.began) if isinstance(value, int) else value
+        elif path == "training.precision":
+            changes[f"{phase}.precision"] = value
+        elif path.startswith(("optimizer.", "sampling.")):
+            changes[f"{phase}.{path}"] = value
+        elif path.startswith("balancing.weights"):
+            changes[f"{phase}.{path.removeprefix('balancing.')}"] = value
+        elif path == "balancing.rule":
+            changes |= {path: value, **{f"phases.{k}.balancing": "as before" for k in range(place.phase)}}
+        else:
+            changes[path] = value
+    return Remedy(text=remedy.text, changes=changes)
+
+
+def with_phase(experiment: Experiment, place: Place, phase: PhaseSpec) -> Remedy:
+    """What puts a phase after the one that the run is in, as changes to the experiment."""
+    rows = [p.model_dump(mode="json") for p in (*experiment.phases[:place.phase], phase,
+                                                *experiment.phases[place.phase:])]
+    return Remedy(text=f"Switch to {phase.optimizer.kind}", changes={"phases": rows})
+
+
+def altered(experiment: Experiment, remedy: Remedy) -> Experiment:
+    """The experiment with the remedy's settings. Raises ExperimentError with a sentence where that cannot be."""
+    changeable(remedy)
     changed = experiment.with_changes(remedy.changes)
     if changed == experiment:
         raise ExperimentError([("", "the run has these settings already")])

@@ -7,12 +7,13 @@ import torch
 from core.architecture import Architecture
 from core.balancing import Balancing
 from core.decomposition import boxes
+from core.device import resolve
 from core.diagnostics.fields import FieldsDiagnostic
 from core.engine import EagerEngine
 from core.expression import names
 from core.networks import build_network
 from core.objective import Objective
-from core.optimizers import Adam, Decay, GradientDescent, Optimizer
+from core.optimizers import Decay
 from core.places import Data
 from core.pointwise import PointWeights
 from core.problem import Observation, Problem, ProblemError
@@ -21,23 +22,25 @@ from core.sampling import Sampling
 from core.trainer import Trainer
 from studio.compiling import compiled_engine
 from studio.experiment import REFERENCES, Experiment
+from studio.methods import method_of, optimizer_of, solver_of
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
-    """A trainer at step 0. engine 'compiled' compiles first, or takes what was compiled before.
+def build_trainer(experiment: Experiment, *, engine: str = "eager", objective: Objective | None = None) -> Trainer:
+    """A trainer at step 0, with the experiment's own optimizer. `studio.course` makes those of its phases.
+
+    engine 'compiled' compiles first, or takes what was compiled before. objective: the loss, where it is there already.
 
     Sets torch's thread count for the calling thread. Raises ProblemError, ValueError, and CompileError.
     """
     torch.set_num_threads(experiment.training.threads)
     o, b, s = experiment.optimizer, experiment.balancing, experiment.sampling
-    optimizer: Optimizer = Adam(o.beta1, o.beta2, o.epsilon, o.weight_decay, o.clip)
-    if o.kind == "gd":
-        optimizer = GradientDescent(o.weight_decay, o.clip)
+    objective = objective or build_objective(experiment)
+    kind = o.kind if o.kind != "auto" else method_of(o, objective).kind
     trainer = Trainer(
-        build_objective(experiment),
-        optimizer=optimizer,
+        objective,
+        optimizer=optimizer_of(o, kind),
         decay=Decay(o.decay_rate, o.decay_steps, o.decay, experiment.training.steps),
         balancing=Balancing(b.rule, b.interval, b.rate, b.floor, b.temperature, b.memory),
         learning_rate=o.learning_rate,
@@ -46,6 +49,8 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager") -> Trainer:
         sampling=Sampling(s.kind, s.every, s.candidates, s.exponent, s.offset),
         direction=b.direction,
         points=PointWeights(b.points, b.points_rate, b.points_decay, b.chunks, b.epsilon),
+        chunk=experiment.training.chunk,
+        solver=solver_of(o, kind, objective),
     )
     if engine == "compiled":
         assert isinstance(trainer.engine, EagerEngine)
@@ -67,7 +72,16 @@ def build_objective(experiment: Experiment) -> Objective:
         architecture = Architecture(hidden=hidden, **n.model_dump(exclude={"hidden", "normalize"}))
         networks.append(build_network(architecture, len(problem.inputs), len(problem.fields), periods))
     data = {o.name: observed(problem, o, f"observations.{k}") for k, o in enumerate(problem.observations)}
-    return Objective(problem, networks, DTYPES[experiment.training.precision], normalize=n.normalize, data=data)
+    return Objective(problem, networks, DTYPES[experiment.training.precision], normalize=n.normalize, data=data,
+                     device=device_of(experiment))
+
+
+def device_of(experiment: Experiment) -> torch.device:
+    """Where an experiment is to be trained. Raises ProblemError where this machine has no such device."""
+    try:
+        return resolve(experiment.training.device)
+    except ValueError as error:
+        raise ProblemError(str(error), "training.device") from None
 
 
 def observed(problem: Problem, observation: Observation, path: str) -> Data:
@@ -100,7 +114,9 @@ def observed(problem: Problem, observation: Observation, path: str) -> Data:
 
 
 def check_files(experiment: Experiment) -> None:
-    """Read the reference and the observations' files. Raises ProblemError where one of them cannot be used."""
+    """Read the reference and the observations' files. Raises ProblemError where one of them cannot be used, or the
+    device is not there."""
+    device_of(experiment)
     problem = experiment.build_problem()
     for number, observation in enumerate(problem.observations):
         observed(problem, observation, f"observations.{number}")
@@ -114,4 +130,4 @@ def build_fields(experiment: Experiment, trainer: Trainer) -> FieldsDiagnostic:
     reference = experiment.problem.reference
     path = REFERENCES / reference if reference else None  # an absolute one stays as it is
     d = experiment.diagnostics
-    return FieldsDiagnostic(trainer.objective, d.grid, path, d.interior_margin)
+    return FieldsDiagnostic(trainer.objective.on_cpu, d.grid, path, d.interior_margin)

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from core.device import on_cpu
 from core.diagnostics.activations import ActivationsDiagnostic
 from core.diagnostics.alignment import AlignmentDiagnostic
 from core.diagnostics.gradients import GradientsDiagnostic
@@ -160,7 +161,7 @@ class Ward:
             if step % SCALARS_EVERY == 0 or step == 1:
                 errors = {}
                 if step % ERRORS_EVERY == 0 or step == 1:
-                    errors = self.fields.relative_l2(self.trainer)
+                    errors = self.fields.relative_l2(on_cpu(self.trainer))
                     known = [e for n, e in errors.items() if not n.endswith("(interior)")]
                     self.course.errors[step] = max(known, default=math.nan)
                 self._see(ScalarsFrame(step=step, seconds=time.thread_time() - begun, losses=losses,
@@ -170,7 +171,7 @@ class Ward:
                                                         strict=True))), keep)
             if step % look == 0:
                 for diagnostic in (*self.often, *([self.stiffness] if step % stiff == 0 else [])):
-                    self._see(diagnostic.observe(self.trainer), keep)
+                    self._see(diagnostic.observe(on_cpu(self.trainer)), keep)
                 found = self.doctor.findings(step)
                 for finding in found:
                     self.course.found.setdefault(finding.key, finding)

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from core.problem import ProblemError
-from studio import __version__, reproduce_command
+from studio import __version__, accuracy, reproduce_command
+from studio.accuracy_data import AccuracyError
 from studio.experiment import Experiment, ExperimentError, load_experiment
 from studio.headless import BAD_INPUT, DONE, INTERRUPTED, PROG, Trains, train
 from studio.overrides import did_you_mean, with_settings
+from studio.phases import Place
 from studio.progress import summary
 from studio.runfile import SUFFIX, Run, RunFileError, default_runs_folder, load_run, writable_folder
 from studio.table_runs import ResultError
@@ -41,6 +43,7 @@ examples:
   {PROG} open RUN{SUFFIX}                 look at a run again
   {PROG} reproduce                        the published tables, and how much of each is done
   {PROG} reproduce helmholtz --fast       one of them, shortened; without --fast as published
+  {PROG} reproduce accuracy --help        how soon how accurate, beside DeepXDE
 """
 
 
@@ -63,6 +66,8 @@ def main(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a title in Greek must not stop a run on an old console
     try:
+        if argv[:2] == ["reproduce", "accuracy"]:  # which has options of its own
+            return accuracy.main(argv[2:])
         arguments = _parser().parse_args(argv or ["--help"])
         match arguments.command:
             case "gallery":
@@ -77,7 +82,7 @@ def main(
                 return _run(arguments, new_session)
     except SystemExit as end:  # argparse: --help, --version
         return end.code if isinstance(end.code, int) else DONE
-    except (CommandError, ExperimentError, ProblemError, RunFileError, TableError, ResultError) as error:
+    except (CommandError, AccuracyError, ExperimentError, ProblemError, RunFileError, TableError, ResultError) as error:
         _complain(error)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -104,10 +109,13 @@ def _gallery(name: str | None) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     experiment = with_settings(_find(arguments.experiment), arguments.set)
-    from studio.build import check_files  # these import torch, which a wrong experiment need not wait for
+    from studio import course  # these import torch, which a wrong experiment need not wait for
+    from studio.build import check_files
     from studio.exact_check import check_exact
 
     check_files(experiment)
+    for lane in experiment.lanes():
+        course.check(lane)
     problem = experiment.problem
     print(
         f"'{experiment.name}' is a valid experiment: {problem.name}, field {', '.join(problem.fields)}, "
@@ -143,7 +151,8 @@ def _run(arguments: argparse.Namespace, new_session: NewSession | None) -> int:
         session = new_session(
             experiment, runs_folder=folder, isolate=arguments.isolate, resume_from=resumed.path
         )
-        _steer(session, resumed.current, experiment)
+        phase = _place(resumed).phase
+        _steer(session, resumed.current.in_phase(phase), experiment.in_phase(phase))
     return train(session, experiment, as_json=arguments.json)
 
 
@@ -166,7 +175,7 @@ def reproducible_engine(experiment: Experiment) -> str:
     wanted = experiment.training.engine
     if wanted != "auto":
         return wanted
-    if experiment.training.steps < LONG_ENOUGH_TO_COMPILE:
+    if experiment.total_steps < LONG_ENOUGH_TO_COMPILE:
         return "eager"
     from core.compiled import compiler
 
@@ -202,7 +211,7 @@ def _chosen(arguments: argparse.Namespace, resumed: Run | None) -> Experiment:
     settings = [f"training.{name}={value}" for name, value in given.items() if value is not None]
     lanes = with_settings(experiment, [*arguments.set, *settings]).lanes()
     if resumed is not None:
-        _require_steps_left(resumed, lanes[0].training.steps)
+        _require_steps_left(resumed, lanes[0])
     if arguments.variant is None:
         if len(lanes) > 1:
             others = ", ".join(f"--variant {lane.label}" for lane in lanes[1:])
@@ -215,13 +224,28 @@ def _chosen(arguments: argparse.Namespace, resumed: Run | None) -> Experiment:
     raise CommandError(f"there is no variant '{arguments.variant}'; there is {', '.join(labels) or 'none'}")
 
 
-def _require_steps_left(run: Run, steps: int) -> None:
+def _place(run: Run) -> Place:
+    """Where a run that is gone on with stands among its phases."""
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
         raise CommandError(f"{run.path} has no checkpoint to go on from")
-    if checkpoint[0] >= steps:
+    try:
+        return Place.from_meta(checkpoint[2])
+    except ValueError as error:
+        raise CommandError(f"{run.path} cannot be gone on with: {error}") from None
+
+
+def _require_steps_left(run: Run, experiment: Experiment) -> None:
+    place, made = _place(run), run.latest_checkpoint()
+    if place.phase > len(experiment.phases):
         raise CommandError(
-            f"that run has made all of its {steps:,} steps; to go on, say how many it shall have with --steps"
+            f"that run is in phase {place.phase + 1}, and there would be only {len(experiment.phases) + 1}"
+        )
+    steps = place.total(experiment)
+    if made is not None and made[0] >= steps:
+        way = f"--set phases.{place.phase - 1}.steps=N" if place.phase else "--steps"
+        raise CommandError(
+            f"that run has made all of its {steps:,} steps; to go on, say how many it shall have with {way}"
         )
 
 
@@ -315,7 +339,7 @@ def _parser() -> _Parser:
         metavar="NAME-OR-FILE",
         help="an experiment of the gallery, a TOML file, or a run file to repeat",
     )
-    run.add_argument("--steps", type=_whole, metavar="N", help="optimizer steps of the whole run")
+    run.add_argument("--steps", type=_whole, metavar="N", help="steps of the first optimizer")
     run.add_argument("--seed", type=_whole, metavar="S", help="seed of weights and points")
     run.add_argument("--variant", metavar="LABEL", help="train the compared variant with this label instead")
     run.add_argument(

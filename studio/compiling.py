@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from core.choices import FIRST_ORDER
 from studio.experiment import REFERENCES, Experiment, load_experiment
 
 if TYPE_CHECKING:
     from core.compiled import CompiledEngine
     from core.engine import EagerEngine
+    from core.graphs import GraphEngine
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 900.0  # seconds after which a package that is still being made is given up
@@ -45,6 +47,7 @@ def package_folder(experiment: Experiment) -> Path:
 
     The name is a digest of everything that the native code depends on: problem, network, precision, threads, Adam's
     constants, torch, the machine, and the source of `core`. Seed, learning rate and weights are arguments of the step.
+    Of optimizers that ask for gradients only these are compiled, so that all of them share one package.
     """
     import torch
 
@@ -58,8 +61,9 @@ def package_folder(experiment: Experiment) -> Path:
                  for o in experiment.problem.observations],
         "precision": experiment.training.precision,
         "threads": experiment.training.threads,
-        "optimizer": [experiment.optimizer.kind, experiment.optimizer.beta1, experiment.optimizer.beta2,
-                      experiment.optimizer.weight_decay, experiment.optimizer.clip],
+        "optimizer": "gradient" if _asks_for_gradients(experiment) else [
+            experiment.optimizer.kind, experiment.optimizer.beta1, experiment.optimizer.beta2,
+            experiment.optimizer.weight_decay, experiment.optimizer.clip],
         "torch": torch.__version__,
         "machine": [platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability()],
         "source": _source_digest(),
@@ -68,17 +72,42 @@ def package_folder(experiment: Experiment) -> Path:
     return cache_folder() / digest[:32]
 
 
+def _asks_for_gradients(experiment: Experiment) -> bool:
+    """Whether the optimizer itself is no part of what is compiled; one that needs no large matrix stands for all."""
+    return experiment.optimizer.kind not in FIRST_ORDER
+
+
 def ready(experiment: Experiment) -> bool:
     """Whether the compiled step is in the cache."""
     return package_folder(experiment).is_dir()
 
 
-def compiled_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine:
-    """The compiled version of an eager engine, compiled now if it is not in the cache. Raises CompileError."""
+def compiled_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine | GraphEngine:
+    """The compiled version of an eager engine, compiled now if it is not in the cache; on a GPU its CUDA graph.
+
+    Raises CompileError.
+    """
+    if eager.objective.device.type != "cpu":
+        return recorded_engine(eager)
+    if eager.portions:
+        raise CompileError(f"{eager.objective.points} points are evaluated in portions, and such a step is not "
+                           f"compiled; take the engine eager or auto, or fewer points")
     if not ready(experiment):
         compilation = Compilation(experiment)
         compilation.wait()
     return load_engine(experiment, eager)
+
+
+def recorded_engine(eager: EagerEngine) -> GraphEngine:
+    """The step of an engine on a GPU as one CUDA graph. Raises CompileError where it cannot be recorded."""
+    from core.graphs import GraphEngine
+
+    engine = GraphEngine(eager)
+    try:
+        engine.prepare()
+    except RuntimeError as error:
+        raise CompileError(f"the step could not be recorded as a CUDA graph: {error}") from None
+    return engine
 
 
 def load_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine:
@@ -108,7 +137,10 @@ class Compilation:
         if compiler() is None:
             raise CompileError("no C++ compiler was found that could compile the step (on Debian, "
                                "'apt install g++' installs one)")
-        self._experiment = experiment.model_copy(update={"compare": ()})
+        self._experiment = experiment.model_copy(update={"compare": (), "phases": ()})
+        if _asks_for_gradients(experiment):
+            plain = experiment.optimizer.model_copy(update={"kind": "lbfgs"})
+            self._experiment = self._experiment.model_copy(update={"optimizer": plain})
         self.folder = package_folder(experiment)
         self._work = self.folder.with_suffix(MAKING)
         self._process: subprocess.Popen[bytes] | None = None
@@ -258,7 +290,7 @@ def _last_used(package: Path) -> float:
 
 #: What of `core` decides which steps are made, but is no part of the step itself.
 AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "tangent_kernel", "frames", "transplant",
-                             "latex"})
+                             "latex", "graphs", "device"})
 
 
 def _source_digest() -> str:
@@ -299,7 +331,7 @@ def _main(text: Path, work: Path) -> None:
     assert isinstance(trainer.engine, EagerEngine)
     folder = work / "package"
     folder.mkdir()
-    compile_packages(trainer.engine, folder)
+    compile_packages(trainer.engine, folder, solver=trainer.solver is not None)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.device import on_cpu
 from core.diagnostics.landscape import LandscapeDiagnostic
 from core.diagnostics.spectrum import SpectrumDiagnostic
 from core.diagnostics.stopping import Stopped
@@ -33,7 +34,7 @@ class Demands:
         words = WORDS.get(kind, kind)
         self._say(f"computing {words}")
         try:
-            self._put(compute(kind, options, trainer, self._inbox.called_off,
+            self._put(compute(kind, options, on_cpu(trainer), self._inbox.called_off,
                               lambda share: self._say(f"computing {words}: {share:.0%}")))
         except Stopped:
             self._tell("demand", f"computing {words} was stopped")

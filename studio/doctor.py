@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from core.choices import SECOND_ORDER
 from core.frames import FRAMES, Frame, ScalarsFrame
 from studio.alterations import altered, in_effect
 from studio.experiment import Experiment, ExperimentError
 from studio.findings import Finding, Remedy, Severity
 from studio.messages import Event
+from studio.phases import Place, watched
 from studio.rules import RULES
 from studio.rules.seen import Seen
 from studio.run_reader import Run
@@ -23,6 +25,10 @@ GRAVEST = (Severity.SERIOUS, Severity.WARNING, Severity.NOTE)
 
 #: Events by which a person changes a setting while training, and the setting.
 SETTINGS = {"balancing": "balancing.rule", "learning_rate": "optimizer.learning_rate"}
+
+
+#: Settings of methods that follow the gradient; those that need a loss that stays the same do not have, or bear, them.
+OF_GRADIENTS = ("optimizer.", "sampling.", "balancing.rule", "balancing.direction", "balancing.points")
 
 
 @dataclass
@@ -101,6 +107,9 @@ class Doctor:
 
     def _possible(self, remedy: Remedy) -> bool:
         """Whether the changes can be made to this experiment, and change something."""
+        if self.experiment.optimizer.kind in SECOND_ORDER and any(path.startswith(OF_GRADIENTS)
+                                                                 for path in remedy.changes):
+            return False
         key = json.dumps(dict(remedy.changes), sort_keys=True)
         if key not in self._offered:
             try:
@@ -115,6 +124,7 @@ def examine(run: Run) -> tuple[Finding, ...]:
     doctor = Doctor(run.experiment)
     found: tuple[Finding, ...] = ()
     past: list[Event] = []
+    place = Place()
     rows: dict[int, list[Frame | Event]] = {}
     for frame in run.scalars:
         rows.setdefault(frame.step, []).append(frame)
@@ -126,9 +136,10 @@ def examine(run: Run) -> tuple[Finding, ...]:
             if isinstance(item, Event):
                 doctor.event(item)
                 past.append(item)
-                if item.kind in ("change", "undo"):
-                    with suppress(ValueError):  # of a damaged journal
-                        doctor.change(in_effect(run.experiment, past))
+                if item.kind in ("change", "undo", "phase"):
+                    with suppress(ValueError, KeyError, TypeError, IndexError):  # of a damaged journal
+                        place = place_of(item) if item.kind == "phase" else place
+                        doctor.change(watched(in_effect(run.experiment, past), place))
             else:
                 doctor.see(item)
         for kind in places.get(step, ()):
@@ -136,6 +147,12 @@ def examine(run: Run) -> tuple[Finding, ...]:
         if step in places or step == run.step:
             found = doctor.findings(step)
     return found
+
+
+def place_of(event: Event) -> Place:
+    """Where a run went by an event 'phase'. Raises ValueError, KeyError and TypeError for what is none."""
+    value = json.loads(event.value)
+    return Place(int(value["phase"]) - 1, int(value["step"]), 0.0, str(value["kind"]))
 
 
 def _places(run: Run, kinds: Iterable[str]) -> dict[int, list[str]]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from core.engine import EagerEngine
 from core.trainer import Trainer
-from studio.compiling import Compilation, CompileError, load_engine, ready
+from studio.compiling import Compilation, CompileError, compiled_engine, load_engine, ready, recorded_engine
 from studio.experiment import Experiment
 
 WORTH_COMPILING = 15.0  # seconds of eager training that must be left: compiling costs a core for half a minute
@@ -30,15 +30,29 @@ class Engines:
         self._given_up = False  # compiling; it failed once
 
     def take_cached(self, trainer: Trainer) -> None:
-        """The compiled step where it is in the cache."""
+        """The compiled step where it is in the cache; on a GPU the CUDA graph of the step."""
+        if by_rows(trainer):
+            return
         try:
-            if ready(self.experiment) and isinstance(trainer.engine, EagerEngine):
+            if trainer.objective.device.type != "cpu" and isinstance(trainer.engine, EagerEngine):
+                self._given_up = True  # nothing else follows
+                trainer.engine = recorded_engine(trainer.engine)
+            elif _portions(trainer):
+                return
+            elif ready(self.experiment) and isinstance(trainer.engine, EagerEngine):
                 trainer.engine = load_engine(self.experiment, trainer.engine)
         except CompileError as error:
-            self._tell("engine", f"{error}; it will be compiled again where that is worth it")
+            follows = "the step stays eager" if self._given_up else "it will be compiled again where that is worth it"
+            self._tell("engine", f"{error}; {follows}")
 
     def compile_and_wait(self, trainer: Trainer, abandoned: Callable[[], bool]) -> bool:
         """Compile before the first step; False where the run was abandoned meanwhile. Raises CompileError."""
+        assert isinstance(trainer.engine, EagerEngine)
+        if by_rows(trainer):
+            return True
+        if trainer.objective.device.type != "cpu" or _portions(trainer):
+            trainer.engine = compiled_engine(self.experiment, trainer.engine)
+            return True
         self._say("compiling the step; this takes about half a minute")
         if not ready(self.experiment):
             self._compilation = Compilation(self.experiment)
@@ -47,13 +61,14 @@ class Engines:
                 if abandoned():
                     return False
             self._compilation = None
-        assert isinstance(trainer.engine, EagerEngine)
         trainer.engine = load_engine(self.experiment, trainer.engine)
         return True
 
     def poll(self, trainer: Trainer, seconds_left: float | None) -> None:
         """Begin compiling where it is worth it, change over when it is done."""
         if self.experiment.training.engine != "auto" or not isinstance(trainer.engine, EagerEngine):
+            return
+        if trainer.objective.device.type != "cpu" or _portions(trainer) or by_rows(trainer):
             return
         try:
             if self._compilation is None:
@@ -75,3 +90,13 @@ class Engines:
         """End a compilation that is under way."""
         if self._compilation is not None:
             self._compilation.cancel()
+
+
+def by_rows(trainer: Trainer) -> bool:
+    """Whether the steps are made from the Jacobian of all residuals, which no compiled step computes."""
+    return trainer.solver is not None and trainer.solver.needs == "rows"
+
+
+def _portions(trainer: Trainer) -> bool:
+    """Whether the points are evaluated one portion after the other, which is not compiled."""
+    return isinstance(trainer.engine, EagerEngine) and bool(trainer.engine.portions)

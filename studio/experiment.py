@@ -18,6 +18,7 @@ from core.architecture import Architecture
 from core.choices import RECOVERY
 from core.expression import ExpressionError
 from core.problem import Problem, ProblemError
+from studio.phases import MOST, PhaseSpec, Place, check_optimizers, in_phase
 from studio.specs import (
     WTP,
     BalancingSpec,
@@ -97,6 +98,7 @@ class Experiment(Model):
     optimizer: OptimizerSpec = OptimizerSpec()
     training: TrainingSpec = TrainingSpec()
     diagnostics: DiagnosticsSpec = DiagnosticsSpec()
+    phases: tuple[PhaseSpec, ...] = tip("What follows the first optimizer, one after the other.", (), max_length=MOST)
     compare: tuple[Variant, ...] = tip("Variants trained beside this one.", (), max_length=1)
 
     @model_validator(mode="after")
@@ -107,12 +109,22 @@ class Experiment(Model):
             raise ProblemError(f"there is no loss term '{unknown[0]}'; the terms are {', '.join(terms)}",
                                "balancing.weights")
         self._check_parts()
+        check_optimizers(self)
         try:
             self._variants()
         except ExperimentError as error:
             path, text = error.problems[0]
             raise ProblemError(f"in the variant, {path}: {text}", "compare.0") from None
         return self
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run at most, all phases included."""
+        return Place().total(self)
+
+    def in_phase(self, number: int) -> Experiment:
+        """The experiment as it is in a phase, 0 being the first optimizer's. Raises IndexError."""
+        return in_phase(self, number)
 
     def build_problem(self) -> Problem:
         """The problem, parsed and checked, with its sub-domains. Raises ProblemError. Does not load torch."""
@@ -170,7 +182,8 @@ class Experiment(Model):
         except ValidationError as error:
             raise ExperimentError(explain(error), where) from None
         except ProblemError as error:
-            own = error.path.startswith(("balancing", "compare", "network", "sampling", "decomposition"))
+            own = error.path.startswith(("balancing", "compare", "network", "sampling", "decomposition", "optimizer",
+                                         "phases"))
             path = error.path if own else f"problem.{error.path}".rstrip(".")
             raise ExperimentError([(path, str(error))], where) from None
         except ExpressionError as error:  # pragma: no cover - Problem wraps these
@@ -204,17 +217,34 @@ def _at_fault(network: NetworkSpec) -> str:
 
 
 def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A deep copy of nested `data` with `changes` by dotted path. Raises ExperimentError for a path into nothing."""
+    """A deep copy of nested `data` with `changes` by dotted path, a number being a row of a list: 'phases.0.steps'.
+
+    Raises ExperimentError for a path into nothing.
+    """
     out: dict[str, Any] = _plain(dict(data))
     for path, value in changes.items():
         *parents, last = path.split(".")
         place: Any = out
         for part in parents:
-            place = place.setdefault(part, {}) if isinstance(place, dict) else None
-            if not isinstance(place, dict):
+            if isinstance(place, list):
+                place = place[_row(place, part, path)]
+            else:
+                place = place.setdefault(part, {})
+            if not isinstance(place, (dict, list)):
                 raise ExperimentError([(path, f"'{part}' is not a table, so nothing below it can be set")])
-        place[last] = value
+        if isinstance(place, list):
+            place[_row(place, last, path)] = value
+        else:
+            place[last] = value
     return out
+
+
+def _row(rows: list[Any], part: str, path: str) -> int:
+    """The number of a row of a list that is there. Raises ExperimentError."""
+    if part.isdecimal() and int(part) < len(rows):
+        return int(part)
+    have = f"the rows are 0 to {len(rows) - 1}" if rows else "there are none"
+    raise ExperimentError([(path, f"there is no row '{part}'; {have}")])
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -18,7 +18,7 @@ DEFAULT = "quick"
 
 #: The chapters in their order; those of a file that are not here follow by name.
 GROUPS = ("Start here", "Gradient pathologies", "Adaptive activations", "Reproducing activations", "Standard problems",
-          "Methods", "Pathologies")
+          "Methods", "Second order", "Pathologies")
 OTHERS = "Others"  # what names no chapter
 
 

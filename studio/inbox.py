@@ -30,9 +30,12 @@ class Inbox:
             yield self._early.popleft()
 
     def urgent(self) -> bool:
-        """Whether somebody waits for the run to pause or to end. Every command is kept for later."""
+        """Whether somebody waits for the run to pause, to end, or to go on with another phase.
+
+        Every command is kept for later.
+        """
         self._collect()
-        return any(kind in ("pause", "stop", "close") for kind, _ in self._early)
+        return any(kind in ("pause", "stop", "close", "next_phase", "switch") for kind, _ in self._early)
 
     def over(self) -> bool:
         """Whether 'stop' or 'close' has come. Every command is kept for later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
@@ -142,6 +143,10 @@ class Instruments:
             self._debt += cost
         else:
             self._saved[kind] -= cost
+
+    def cost(self, kind: str) -> float:
+        """Seconds that a look of this kind costs; infinite where that is not known."""
+        return self._cost.get(kind, math.inf)
 
     def give_up(self, kind: str) -> None:
         """A kind that fails on this trainer does not look again."""

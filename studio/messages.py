@@ -26,6 +26,9 @@ class RunState(StrEnum):
 HISTORIES = frozenset({"gradients", "alignment", "slopes", "conditioning", "activations", "stiffness", "ntk",
                        "step_check", "timing"})
 
+#: Begins the names of the readings in which an optimizer says something of its last step, such as its damping.
+METHOD = "optimizer "
+
 #: States from which a session does not move again.
 ENDED = frozenset({RunState.STOPPED, RunState.FINISHED, RunState.FAILED})
 
@@ -36,7 +39,7 @@ class Status:
 
     state: RunState
     step: int
-    total_steps: int
+    total_steps: int  # of all phases
     steps_per_second: float = 0.0
     seconds: float = 0.0  # training time so far, pauses excluded
     seconds_left: float | None = None
@@ -49,6 +52,12 @@ class Status:
     engine: str = "eager"  # 'eager' or 'compiled'
     findings: tuple[Finding, ...] = ()  # what the doctor finds now, the gravest first
     changes: tuple[str, ...] = ()  # what was changed while it trains and can be undone, in words, oldest first
+    phase: int = 1  # of `phases`; the first is the experiment's own optimizer
+    phases: int = 1
+    phase_name: str = ""  # the optimizer that makes the steps, as its kind is called
+    phase_step: int = 0  # steps made of this phase, of `phase_steps` at most
+    phase_steps: int = 0
+    doing: str = ""  # what a long step is about, and how much of that is done; '' for nothing
     busy: str = ""  # what is being computed on demand; '' for nothing
     run_file: str = ""  # where the run is recorded, once it is
     message: str = ""  # one sentence for the status bar; '' where there is nothing to say
@@ -59,7 +68,7 @@ class Event:
     """Something that happened to a run: one row of its journal."""
 
     step: int
-    kind: str  # 'start', 'resumed' (from a file), 'pause', 'resume', 'stop', 'weight', 'balancing', 'engine', 'nan' ...
+    kind: str  # 'start', 'resumed' (from a file), 'pause', 'resume', 'stop', 'phase', 'weight', 'engine', 'nan' ...
     text: str  # a sentence
     value: str = ""  # the argument as JSON, so that the journal can be replayed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence, Set
@@ -10,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
+from core.device import on_cpu
 from core.diagnostics.fields import FieldsDiagnostic
 from core.diagnostics.gradients import GradientsDiagnostic, SymlogGrid
 from core.diagnostics.stopping import Stop, never
@@ -21,7 +23,7 @@ from studio.engines import Tell
 from studio.experiment import Experiment
 from studio.findings import Finding
 from studio.instruments import PUNCTUAL, Instruments
-from studio.messages import Event
+from studio.messages import METHOD, Event
 from studio.timing import Clock
 
 DOCTOR_EVERY = 1.0  # seconds
@@ -66,6 +68,7 @@ class Observer:
         else:
             self.doctor.change(experiment)
         self.findings, self.next_look = (), 0
+        self.readings = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
         every = experiment.sampling.every
         self._rarely_drawn = every >= 100 and every * 100 >= experiment.training.steps
         self._points = trainer.draws
@@ -81,10 +84,19 @@ class Observer:
         return kinds
 
     @property
+    def error_costs(self) -> float:
+        """Seconds that the errors cost the last time; infinite where that is not known."""
+        return math.inf if self.instruments is None else self.instruments.cost("error")
+
+    @property
     def fields(self) -> FieldsDiagnostic:
         """Of the run; `begin` comes first."""
         assert self.instruments is not None
         return self.instruments.fields
+
+    def show_fields(self, trainer: Trainer) -> None:
+        """The fields now. Raises ProblemError and ValueError."""
+        self.keep(self.fields.observe(on_cpu(trainer)))
 
     def look(self, trainer: Trainer, seconds: float, wanted: Set[str] | None, *, end: bool = False,
              single: bool = False) -> None:
@@ -103,7 +115,7 @@ class Observer:
                 self._error_due = True
                 continue
             try:
-                frame = instruments.observe(kind, trainer)
+                frame = instruments.observe(kind, on_cpu(trainer))
             except Exception as error:  # whoever looks must not end the run
                 instruments.give_up(kind)
                 self._tell("diagnostic", f"the diagnostic '{kind}' fails on this run and is left out from here on: "
@@ -125,10 +137,12 @@ class Observer:
         if evaluate or self._error_due:
             self._error_due = False
             begun = time.perf_counter()
-            errors = self.fields.relative_l2(trainer)
-            self.readings |= self.fields.readings(trainer)
+            seen = on_cpu(trainer)
+            errors = self.fields.relative_l2(seen)
+            self.readings |= self.fields.readings(seen)
             self.instruments.charge("error", time.perf_counter() - begun, step)
         self.readings |= trainer.readings()
+        self.readings |= {f"{METHOD}{name}": value for name, value in trainer.solver_readings.items()}
         targets = zip(terms, trainer.targets.tolist(), strict=True) if trainer.balancing.needs else ()
         frame = ScalarsFrame(step=step, seconds=seconds, losses=dict(zip(terms, losses, strict=True)),
                              weights=dict(zip(terms, weights, strict=True)), learning_rate=rate,

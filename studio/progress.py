@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from studio.experiment import Experiment
-from studio.messages import ENDED, RunState, Status
+from studio.messages import ENDED, METHOD, RunState, Status
 from studio.run_reader import Run
 
 BAR = 20  # characters
@@ -43,8 +43,12 @@ def total_loss(status: Status) -> float | None:
 def parts(status: Status) -> list[str]:
     """What there is to say about a status, the most important first."""
     said = [f"step {status.step:,}/{status.total_steps:,}"]
+    if status.phases > 1:
+        said.append(f"phase {status.phase}/{status.phases}")
     if status.state is RunState.PREPARING:
         said.append(status.message or "preparing")
+    if status.doing:
+        said.append(status.doing)
     if status.steps_per_second > 0:
         said.append(rate(status.steps_per_second))
     if status.seconds_left is not None and status.state is RunState.RUNNING:
@@ -161,8 +165,9 @@ def report(experiment: Experiment, status: Status, path: Path | None) -> str:
         lines.append(f"losses: {numbers(status.losses)}")
     if status.relative_l2:
         lines.append(f"relative L2 error: {numbers(status.relative_l2)}")
-    if status.readings:
-        lines.append(f"learned: {numbers(status.readings)}")
+    learned = {name: value for name, value in status.readings.items() if not name.startswith(METHOD)}
+    if learned:
+        lines.append(f"learned: {numbers(learned)}")
     return "\n".join([*lines, f"kept in {path}"])
 
 
@@ -178,7 +183,7 @@ def summary(run: Run) -> str:
         ("run file", f"{run.path}, made {made} UTC"),
         (
             "state",
-            f"{state}, step {run.step:,} of {experiment.training.steps:,}, seed {experiment.training.seed}",
+            f"{state}, step {run.step:,} of {experiment.total_steps:,}, seed {experiment.training.seed}",
         ),
         (
             "training",

@@ -9,12 +9,16 @@ from core.frames import Frame
 from core.trainer import Trainer
 from studio.experiment import Experiment
 from studio.messages import Event
+from studio.phases import Place
 from studio.run_reader import Run
 from studio.runfile import RunFile
 from studio.timing import Clock
 
 COMMIT_EVERY = 1.0  # seconds
-CHECKPOINT_EVERY = 10.0  # at the latest; what a killed program loses
+CHECKPOINT_EVERY = 10.0  # at the latest, for a small network; what a killed program loses
+WRITTEN = 2e6  # bytes of checkpoints for each second of a run
+LARGEST = 400e6  # bytes of a checkpoint; a run file keeps two, and holds them in memory until they are written
+SOLVER = "solver."  # begins the names of a method's own tensors
 
 
 class Records:
@@ -49,14 +53,23 @@ class Records:
         if self._file is not None:
             self._file.add_event(event)
 
-    def checkpoint(self, trainer: Trainer, seconds: float) -> None:
-        """The trainer's whole state; the next commit writes it. seconds: of training so far."""
+    def checkpoint(self, trainer: Trainer, seconds: float, place: Place) -> None:
+        """The trainer's whole state; the next commit writes it. seconds: of training so far; place: the phase.
+
+        A method's memory that is too large for the file is left out: the method begins anew where it is gone on.
+        """
         self.next_checkpoint = time.perf_counter() + CHECKPOINT_EVERY
         if self._file is not None:
             with self._clock.spent_on("recording"):
                 state = trainer.state()
-                tensors = {name: tensor.numpy() for name, tensor in state.tensors.items()}
-                self._file.save_checkpoint(trainer.iteration, tensors, {**state.numbers, "seconds": seconds})
+                tensors = {name: tensor.numpy(force=True) for name, tensor in state.tensors.items()}
+                meta = {**state.numbers, "seconds": seconds, **place.to_meta()}
+                if sum(array.nbytes for array in tensors.values()) > LARGEST:
+                    tensors = {name: array for name, array in tensors.items() if not name.startswith(SOLVER)}
+                    meta["left_out"] = SOLVER
+                size = sum(array.nbytes for array in tensors.values())
+                self.next_checkpoint += size / WRITTEN  # a large one is written less often
+                self._file.save_checkpoint(trainer.iteration, tensors, meta)
 
     def commit(self, state: str, step: int, seconds: float, megabytes: float) -> str:
         """Write what waits, and thin old frames down to so many megabytes; a sentence that says which, or ''.

@@ -76,7 +76,7 @@ def _child(pipe: Connection, text: str, path: Path | None, resume_from: Path | N
 
     experiment = Experiment.from_toml(text)
     commands: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
-    mailbox = Mailbox(Status(state=RunState.PREPARING, step=0, total_steps=experiment.training.steps))
+    mailbox = Mailbox(Status(state=RunState.PREPARING, step=0, total_steps=experiment.total_steps))
     done = threading.Event()
 
     def read() -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from core.frames import Frame
+from core.diagnostics.stopping import Stopped
 from core.problem import ProblemError
+from core.solvers.solver import Watch
 from core.trainer import NotFinite, State, Trainer
-from studio.alterations import described
-from studio.build import build_trainer
 from studio.compiling import CompileError
+from studio.course import Course
 from studio.demands import Demands
 from studio.engines import Engines
 from studio.exact_check import contradictions
@@ -26,39 +26,33 @@ from studio.findings import Remedy
 from studio.inbox import Command, Inbox
 from studio.instruments import options_of
 from studio.mailbox import Mailbox
-from studio.messages import ENDED, Event, RunState
-from studio.observer import Observer
+from studio.messages import ENDED, RunState
 from studio.pace import BREATH, Pace, Turns
-from studio.records import Records
-from studio.runfile import RunFileError, load_run
-from studio.surgery import Surgery
+from studio.phases import PhaseSpec, Place
+from studio.runfile import Run, RunFileError, load_run
+from studio.telling import Telling
 
 TURNS = Turns()  # of all runners in this process
-STATUS_EVERY = 0.05  # seconds
-POLL_COMPILER_EVERY = 0.25
+POLL_COMPILER_EVERY = 0.25  # seconds
+NOTE_EVERY = 1.0  # between two notes of an optimizer
+SLOW = 0.1  # a step that takes longer is recorded whatever the cadence
 IDLE = (RunState.PREPARING, RunState.PAUSED)
 
 
-class Runner:
+class Runner(Telling):
     """Trains one experiment until it ends or is closed; everything happens in the thread that calls `run`."""
 
     def __init__(self, experiment: Experiment, path: Path | None, resume_from: Path | None,
                  commands: queue.SimpleQueue[Command], mailbox: Mailbox, *, undisturbed: bool = False) -> None:
-        self.experiment, self.mailbox = experiment, mailbox
-        self._inbox = Inbox(commands)
+        inbox = Inbox(commands)
+        super().__init__(experiment, mailbox, inbox.urgent, undisturbed=undisturbed)
+        self._inbox = inbox
         self._path, self._resume_from = path, resume_from
         self._engines: Engines | None = None
-        self._state = RunState.PREPARING
         self._watched: frozenset[str] = frozenset()
-        self._single = 0  # steps still to be made before the run pauses; 0 where it goes on
         self._closing = False
-        self._seconds = 0.0  # of training
-        self._pace = Pace()
-        self._observer = Observer(self._put, self._event, undisturbed=undisturbed, stop=self._inbox.urgent)
-        self._clock, self._surgery = self._observer.clock, Surgery()
-        self._records = Records(self._clock)
-        self._next_status = self._next_poll = 0.0
-        self._busy = ""  # what is being computed on demand
+        self._clock = self._observer.clock
+        self._next_poll = self._next_note = 0.0
         self._demands = Demands(self._inbox, self._say_busy, self._observer.keep, self._event)
 
     def run(self) -> None:
@@ -85,33 +79,47 @@ class Runner:
     # ------------------------------------------------------------------ beginning and end
 
     def _prepare(self) -> None:
+        course = self._course
         if self._path is not None:
-            path = self._records.create(self._path, self.experiment)
+            path = self._records.create(self._path, course.experiment)
             self.mailbox.put_status(run_file=str(path))  # may be NAME-2
-        mode = self.experiment.training.engine
-        self.trainer = build_trainer(self.experiment)
-        self._observer.begin(self.experiment, self.trainer)
-        if self._resume_from is not None:
-            self._go_on_from(self._resume_from)
-        self._engines = Engines(self.experiment, self._event, self._status)
-        if mode == "compiled":
-            if not self._engines.compile_and_wait(self.trainer, self._inbox.over):
-                return  # nothing is trained; the commands say how it ends
-        elif mode == "auto":
-            self._engines.take_cached(self.trainer)
-        for sentence in contradictions(self.experiment):
+        run = load_run(self._resume_from) if self._resume_from is not None else None
+        checkpoint = run.latest_checkpoint() if run is not None else None
+        if checkpoint is not None:
+            self._course = course = Course(course.experiment, self._event, Place.from_meta(checkpoint[2]))
+        self._use(course.begin(again=run is not None))
+        self._observer.begin(course.watched, self.trainer)
+        if run is not None:
+            if checkpoint is None:
+                raise RunFileError(f"{run.path} has no checkpoint to go on from")
+            self._go_on_from(run, *checkpoint)
+        if not self._new_engine():
+            return  # nothing is trained; the commands say how it ends
+        for sentence in contradictions(course.experiment):
             self._event("check", sentence)
         self._event("start", f"starts {'again ' if self._resume_from else ''}on the {self.trainer.engine.name} engine, "
-                             f"seed {self.experiment.training.seed}, torch {torch.__version__}")
+                             f"seed {course.experiment.training.seed}, torch {torch.__version__}")
         self._look(self.trainer.iteration)
         self._status(message="")
 
-    def _go_on_from(self, path: Path) -> None:
-        run = load_run(path)
-        checkpoint = run.latest_checkpoint()
-        if checkpoint is None:
-            raise RunFileError(f"{path} has no checkpoint to go on from")
-        step, tensors, meta = checkpoint
+    def _use(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        trainer.watch = Watch(self._inbox.urgent, self._doing)
+
+    def _new_engine(self, *, wait: bool = True) -> bool:
+        """The engine of a trainer that begins; False where the run is to end before it is compiled.
+
+        wait: for the compiler, where the steps are to be compiled ones from the first on.
+        """
+        mode = self._course.experiment.training.engine
+        self._engines = Engines(self._course.now, self._event, self._status)
+        if mode == "compiled" and wait:
+            return self._engines.compile_and_wait(self.trainer, self._inbox.over)
+        if mode != "eager":
+            self._engines.take_cached(self.trainer)
+        return True
+
+    def _go_on_from(self, run: Run, step: int, tensors: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         self.trainer.load(State({k: torch.from_numpy(v.copy()) for k, v in tensors.items()}, meta))
         self._seconds = float(meta.get("seconds", 0.0))
         past = [s for s in run.scalars if s.step <= step]
@@ -123,8 +131,9 @@ class Runner:
             self._observer.keep_bins(run.frame("gradients", seen[0]))
         self._records.copy(run, step)
         self._commit()
-        self._event("resumed", f"goes on from step {step} of {path.name}, whose last steps were made by the "
-                               f"{meta.get('engine', 'eager')} engine", json.dumps(str(path)))
+        anew = "; the optimizer, whose memory was too large for that file, begins anew" if meta.get("left_out") else ""
+        self._event("resumed", f"goes on from step {step} of {run.path.name}, whose last steps were made by the "
+                               f"{meta.get('engine', 'eager')} engine{anew}", json.dumps(str(run.path)))
 
     def _finish(self) -> None:
         if self._engines is not None:
@@ -145,72 +154,94 @@ class Runner:
         self._commit()
         self._status(message=message)
 
-    @property
-    def _step(self) -> int:
-        """Steps made; 0 also while the trainer is being built."""
-        trainer = getattr(self, "trainer", None)
-        return trainer.iteration if trainer is not None else 0
-
     # ------------------------------------------------------------------ training
 
     def _chunk(self) -> None:
         """Train for a few milliseconds."""
-        trainer, d, total = self.trainer, self.experiment.diagnostics, self.experiment.training.steps
+        trainer, d = self.trainer, self._course.experiment.diagnostics
         self._clock.run(True)
         begun = now = time.perf_counter()
         turn = TURNS.begin(self, trainer.iteration)
         try:
-            while trainer.iteration < total and now - begun < turn:
+            while not self._over() and now - begun < turn:
                 weights = trainer.weights
                 rate = trainer.current_learning_rate()
                 losses = trainer.step()
-                step = trainer.iteration
-                shown = step == 1 or step == total or self._single > 0
+                step, took = trainer.iteration, time.perf_counter() - now
+                self._seconds, now = self._seconds + took, now + took
+                last = bool(self._over())
+                shown = step == 1 or last or self._single > 0 or took > SLOW
                 if shown or step % d.scalars_every == 0 or step % d.error_every == 0:
-                    self._seconds += time.perf_counter() - now
-                    now = self._record(step, losses, weights.tolist(), rate)
-                if step >= self._observer.next_look or step == total or self._single:
-                    self._seconds += time.perf_counter() - now
-                    now = self._look(step)
+                    now = self._record(losses, weights.tolist(), rate, took, last=last)
+                if step >= self._observer.next_look or last or self._single:
+                    now = self._look(step, end=last and self._course.last)
                 if step % d.checkpoint_every == 0:
                     self._checkpoint()
-                if step >= total or self._single or self._state is not RunState.RUNNING:
+                if last or self._single or self._state is not RunState.RUNNING:
                     break
                 self._seconds += -now + (now := time.perf_counter())
         except NotFinite as error:
             self._event("nan", str(error), json.dumps(error.term))
             self._pause(f"{error}. Lower the learning rate and go on, or stop")
             return
-        if trainer.iteration >= total:
-            self._observer.examine(trainer.iteration)
-            self._event("finish", f"finished after {total} steps, {self._seconds:.1f} s of training")
-            self._checkpoint()
-            self._pace.measure(self._seconds, trainer.iteration, last=True)
-            self._end(RunState.FINISHED, "")
-        elif self._single > 1:
+        except Stopped:  # somebody waits; the step is made anew when the run goes on
+            self._seconds += time.perf_counter() - now
+            return
+        if self._over() and not self._go_on_after_phase():
+            return
+        if self._single > 1:
             self._single -= 1
         elif self._single:
             self._pause("one step made")
         else:
             self._housekeeping(time.perf_counter())
 
-    def _record(self, step: int, losses: list[float], weights: list[float], rate: float) -> float:
-        evaluate = step in (1, self.experiment.training.steps) or self._single > 0 or (
-            step % self.experiment.diagnostics.error_every == 0 and self.experiment.training.engine != "auto")
-        self._observer.measure(self.trainer, self._seconds, losses, weights, rate, evaluate=evaluate)
+    def _over(self) -> str:
+        """Why the phase is over; '' while it is not."""
+        return self._course.over(self.trainer.iteration, self._seconds, self.trainer.done)
+
+    def _go_on_after_phase(self) -> bool:
+        """The next phase, or the end of the run: False then, and where the next one cannot begin."""
+        step, course = self.trainer.iteration, self._course
+        if not course.last:
+            return self._next_phase()
+        self._observer.examine(step)
+        done = f": {self.trainer.done}" if self.trainer.done else ""
+        self._event("finish", f"finished after {step} steps, {self._seconds:.1f} s of training{done}")
+        self._checkpoint()
+        self._pace.measure(self._seconds, step, last=True)
+        course.finish(step)
+        self._end(RunState.FINISHED, "")
+        return False
+
+    def _next_phase(self) -> bool:
+        """Go on with the next phase now; False where it cannot begin, which pauses the run."""
+        try:
+            place, trainer, why = self._course.advance(self.trainer, self._seconds)
+        except (ProblemError, ValueError) as error:
+            self._pause(f"the next phase cannot begin: {error}")
+            return False
+        self._course.enter(place, trainer, why)
+        self._go_on_with(trainer, wait=True)
+        return True
+
+    def _record(self, losses: list[float], weights: list[float], rate: float, took: float, *, last: bool) -> float:
+        trainer, experiment = self.trainer, self._course.experiment
+        punctual = (trainer.iteration % experiment.diagnostics.error_every == 0
+                    and experiment.training.engine != "auto")
+        evaluate = trainer.iteration == 1 or last or self._single > 0 or punctual or (
+            took > SLOW and self._observer.error_costs < experiment.diagnostics.share * took)
+        self._observer.measure(trainer, self._seconds, losses, weights, rate, evaluate=evaluate)
+        if trainer.note and time.perf_counter() >= self._next_note:
+            self._next_note = time.perf_counter() + NOTE_EVERY
+            self._event("optimizer", trainer.note)
         return time.perf_counter()
 
-    def _look(self, step: int) -> float:
+    def _look(self, step: int, *, end: bool = False) -> float:
         """Let the diagnostics look that are due, if somebody looks at them or they are recorded."""
         wanted = None if self._records.kept and not self._single else self._watched
-        self._observer.look(self.trainer, self._seconds, wanted, end=step == self.experiment.training.steps,
-                            single=self._single > 0)
+        self._observer.look(self.trainer, self._seconds, wanted, end=end, single=self._single > 0)
         return time.perf_counter()
-
-    def _put(self, frame: Frame) -> None:
-        """A frame for whoever looks, and for the file."""
-        self.mailbox.put_frame(frame)
-        self._records.frame(frame)
 
     def _housekeeping(self, now: float) -> None:
         self._pace.measure(self._seconds, self.trainer.iteration)
@@ -223,7 +254,7 @@ class Runner:
             self._commit()
         if now >= self._next_poll:
             assert self._engines is not None  # made before the first step
-            self._engines.poll(self.trainer, self._pace.left(self.experiment.training.steps - self.trainer.iteration))
+            self._engines.poll(self.trainer, self._pace.left(self._course.end - self.trainer.iteration))
             self._next_poll = now + POLL_COMPILER_EVERY
 
     # ------------------------------------------------------------------ commands
@@ -272,11 +303,12 @@ class Runner:
             case "balancing":
                 self.trainer.set_balancing(str(value))
                 self._event("balancing", f"balancing set to {value}", json.dumps(value))
-            case "change":
-                assert isinstance(value, Remedy)
-                self._alter(value)
-            case "undo":
-                self._undo()
+            case "change" | "undo" | "switch":
+                self._operate(kind, value)
+            case "next_phase" if self._course.last:
+                self._event("change-refused", "there is no phase after this one")
+            case "next_phase":
+                self._next_phase()
             case "learning_rate":
                 self.trainer.set_learning_rate(float(value))  # type: ignore[arg-type]
                 self._event("learning_rate", f"learning rate set to {value:g}", json.dumps(value))
@@ -289,109 +321,45 @@ class Runner:
             if kind != "fields":
                 raise ValueError(f"what is looked at can be chosen of fields, not of '{kind}'")
             self._observer.fields.view(**options)
-            self._observer.keep(self._observer.fields.observe(self.trainer))
+            self._observer.show_fields(self.trainer)
         except (ProblemError, ValueError, TypeError) as error:
             self._event("view", str(error))
         self._status()
 
     # ------------------------------------------------------------------ changes while it trains
 
-    def _alter(self, remedy: Remedy) -> None:
-        """Go on with other settings; the journal has them, and `_undo` takes them back."""
+    def _operate(self, kind: str, value: object) -> None:
+        """Go on with other settings or another phase, or take the last change back; the journal has it."""
         try:
-            experiment, trainer, fresh = self._surgery.apply(remedy, self.experiment, self.trainer)
+            match value:
+                case Remedy():
+                    trainer = self._surgery.apply(value, self._course, self.trainer)
+                case PhaseSpec():
+                    trainer = self._surgery.switch(value, self._course, self.trainer, self._seconds)
+                case _:
+                    trainer = self._surgery.undo(self._course, self.trainer)
         except (ExperimentError, ProblemError, ValueError) as error:
-            self._event("change-refused", f"this cannot be changed now: {error}")
+            self._event("change-refused", str(error) if kind == "undo" else f"this cannot be changed now: {error}")
             return
-        anew = f"; new parameters: {', '.join(fresh[:4])}{' ...' if len(fresh) > 4 else ''}" if fresh else ""
-        self._event("change", f"{described(remedy)}{anew}",
-                    json.dumps({"text": remedy.text, "changes": dict(remedy.changes)}))
-        self._go_on_with(experiment, trainer)
+        self._go_on_with(trainer, wait=kind == "switch")
 
-    def _undo(self) -> None:
-        """Take the last change back."""
-        try:
-            experiment, trainer, undone = self._surgery.undo(self.experiment, self.trainer)
-        except ValueError as error:
-            self._event("change-refused", str(error))
-            return
-        self._event("undo", f"undone: {undone.text or ', '.join(undone.changes)}", json.dumps(dict(undone.changes)))
-        self._go_on_with(experiment, trainer)
-
-    def _go_on_with(self, experiment: Experiment, trainer: Trainer) -> None:
+    def _go_on_with(self, trainer: Trainer, *, wait: bool) -> None:
         if self._engines is not None:
             self._engines.cancel()
-        self.experiment, self.trainer = experiment, trainer
-        self._engines = Engines(experiment, self._event, self._status)
-        if experiment.training.engine != "eager":
-            self._engines.take_cached(trainer)
-        self._observer.begin(experiment, trainer)
+        self._use(trainer)
+        if wait:
+            self._pace = Pace()  # of this phase
+        self._observer.begin(self._course.watched, trainer)
         self._checkpoint()
-        self._look(trainer.iteration)
-        self._status()
+        if self._new_engine(wait=wait):
+            self._look(trainer.iteration)
+        self._status(message="" if wait else None)  # perhaps that it was compiled
 
     def _pause(self, message: str) -> None:
         self._state, self._single = RunState.PAUSED, 0
         self._event("pause", f"paused at step {self.trainer.iteration}")
         self._checkpoint()
         self._status(message=message)
-
-    # ------------------------------------------------------------------ records
-
-    def _event(self, kind: str, text: str, value: str = "") -> None:
-        event = Event(step=self._step, kind=kind, text=text, value=value)
-        self.mailbox.put_event(event)
-        self._observer.event(event)
-        self._records.event(event)
-
-    def _checkpoint(self) -> None:
-        if getattr(self, "trainer", None) is not None:
-            self._records.checkpoint(self.trainer, self._seconds)
-            self._commit()
-
-    def _commit(self) -> None:
-        """Write what waits. A disk that is full pauses the run; nothing is lost, the next commit tries again."""
-        records = self._records
-        try:
-            thinned = records.commit(str(self._state), self._step, self._seconds, self.experiment.diagnostics.keep_mb)
-            if thinned:
-                self._event("thinned", thinned)
-        except RunFileError as error:
-            running, news = self._state is RunState.RUNNING, not records.unwritten
-            if running:
-                self._state, self._single = RunState.PAUSED, 0
-            records.unwritten = str(error)
-            if running or news:
-                self._event("disk", str(error))
-            self._status(message="")
-        else:
-            if records.unwritten:
-                records.unwritten = ""
-                self._status(message="")
-
-    def _say_busy(self, words: str) -> None:
-        self._busy = words
-        self._status()
-
-    def _status(self, message: str | None = None) -> None:
-        self._next_status = time.perf_counter() + STATUS_EVERY
-        trainer = getattr(self, "trainer", None)
-        seen = self._observer
-        changes: dict[str, object] = {
-            "state": self._state, "seconds": self._seconds, "findings": seen.findings, "busy": self._busy,
-            "changes": self._surgery.words}
-        if trainer is not None:
-            changes |= {
-                "step": trainer.iteration, "total_steps": self.experiment.training.steps,
-                "steps_per_second": self._pace.rate,
-                "seconds_left": self._pace.left(self.experiment.training.steps - trainer.iteration),
-                "relative_l2": seen.relative_l2, "losses": seen.losses, "readings": dict(seen.readings),
-                "weights": dict(zip(trainer.terms, trainer.weights.tolist(), strict=True)),
-                "learning_rate": trainer.current_learning_rate(), "balancing": trainer.balancing.rule,
-                "engine": trainer.engine.name,
-            }
-        changes |= {} if message is None else {"message": self._records.unwritten or message}
-        self.mailbox.put_status(**changes)
 
 
 def _failure(error: Exception) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from core.choices import RULES
-from studio.alterations import altered
+from studio.alterations import altered, changeable
 from studio.experiment import Experiment
 from studio.findings import Remedy
 from studio.mailbox import Mailbox
 from studio.messages import ENDED, Event, RunState, Status, Update
+from studio.phases import PhaseSpec
 from studio.remote import RemoteRunner
 from studio.runfile import RunFileError, default_runs_folder, free_path
 
@@ -42,7 +43,8 @@ class Session:
         self._record = record
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._mailbox = Mailbox(Status(
-            state=RunState.READY, step=0, total_steps=experiment.training.steps,
+            state=RunState.READY, step=0, total_steps=experiment.total_steps, phases=len(experiment.phases) + 1,
+            phase_name=experiment.optimizer.kind, phase_steps=experiment.training.steps,
             learning_rate=experiment.optimizer.learning_rate, balancing=experiment.balancing.rule,
             weights={t: experiment.balancing.weights.get(t, 1.0) for t in experiment.problem.build().terms}))
         self._thread: threading.Thread | None = None
@@ -101,10 +103,25 @@ class Session:
     def change(self, remedy: Remedy) -> None:
         """Go on with other settings. Raises ExperimentError with a sentence where they make no sense.
 
+        In a later phase, settings that it has of its own, such as 'optimizer.clip', are changed there.
         What was learned is kept as far as it fits; the journal has the change, and `undo` takes it back.
         """
-        altered(self.experiment, remedy)  # told at once; where other changes came before, the journal says why not
+        changeable(remedy)
+        if self._mailbox.status.phase == 1:
+            altered(self.experiment, remedy)  # told at once; after other changes or phases the journal says why not
         self._send("change", remedy)
+
+    def next_phase(self) -> None:
+        """Go on with the next phase now, also where this one is not over."""
+        self._send("next_phase")
+
+    def switch(self, phase: PhaseSpec) -> None:
+        """Go on with this phase now; the phases that are to follow follow it. `undo` takes it back.
+
+        Raises ExperimentError with a sentence where it makes no sense in this experiment.
+        """
+        Experiment.from_data({**self.experiment.model_dump(), "phases": [phase.model_dump()], "compare": []})
+        self._send("switch", phase)
 
     def undo(self) -> None:
         """Take the last change back."""

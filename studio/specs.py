@@ -14,6 +14,7 @@ from core.choices import (
     Measure,
     NetworkKind,
     Normalize,
+    OptimizerKind,
     PointWeighting,
     Recovery,
     Reproducing,
@@ -236,10 +237,15 @@ class BalancingSpec(Model):
     @field_validator("weights")
     @classmethod
     def _weights(cls, value: dict[str, float]) -> dict[str, float]:
-        for term, weight in value.items():
-            if weight < 0:
-                raise ValueError(f"the weight of '{term}' is {weight:g}; a weight is zero or positive")
-        return value
+        return positive_weights(value)
+
+
+def positive_weights(value: dict[str, float]) -> dict[str, float]:
+    """The weights of loss terms as they are. Raises ValueError where one is below zero."""
+    for term, weight in value.items():
+        if weight < 0:
+            raise ValueError(f"the weight of '{term}' is {weight:g}; a weight is zero or positive")
+    return value
 
 
 class SamplingSpec(Model):
@@ -256,8 +262,13 @@ class SamplingSpec(Model):
 
 
 class OptimizerSpec(Model):
-    kind: Literal["adam", "gd"] = tip("adam, or gd: plain gradient descent, the setting of the theory of adaptive "
-                                      "slopes.", "adam", source=f"{WTP}; {JKK}")
+    kind: OptimizerKind = tip(
+        "adam, adamw, gd (plain gradient descent), soap, muon: a step for each gradient; these bear points that are "
+        "drawn anew. lbfgs, ssbfgs, ssbroyden: quasi-Newton with a line search. levenberg-marquardt, "
+        "energy-natural-gradient, spring, gauss-newton-cg: they solve for the step with the Jacobian of all residuals. "
+        "auto: the best of these that the memory allows.", "adam",
+        source=f"{WTP}; {JKK}; Vyas et al. 2025; Jordan 2024; Liu & Nocedal 1989; Urban et al. 2025; More 1978; Müller "
+               "& Zeinhofer 2023; Goldshlager et al. 2024")
     learning_rate: float = tip("Step size at the start.", 1e-3, source=WTP, gt=0, le=10)
     beta1: float = tip("Decay of Adam's first moment.", 0.9, source="Kingma & Ba 2015", ge=0, lt=1)
     beta2: float = tip("Decay of Adam's second moment.", 0.999, source="Kingma & Ba 2015", ge=0, lt=1)
@@ -270,10 +281,24 @@ class OptimizerSpec(Model):
     decay_rate: float = tip("The learning rate is multiplied by this every 'decay steps'.", 0.9,
                             source=WTP, gt=0, le=1)
     decay_steps: int = tip("Steps for one factor of the decay rate.", 1000, source=WTP, unit="steps", ge=1)
+    damping: float = tip("Damping of levenberg-marquardt and gauss-newton-cg at the start, which they adapt; of spring "
+                         "always (its lambda).", 1e-2, source="More 1978; Goldshlager et al. 2024", gt=0, le=1e6)
+    momentum: float = tip("Share of the last step's direction that muon and spring keep.", 0.95,
+                          source="Jordan 2024; Goldshlager et al. 2024", ge=0, lt=1)
+    history: int = tip("Pairs of steps and gradients that lbfgs remembers.", 50, source="Liu & Nocedal 1989", ge=1,
+                       le=1000)
+    refresh: int = tip("Steps between two refreshes of soap's eigenbases.", 10, source="Vyas et al. 2025",
+                       unit="steps", ge=1, le=10_000)
+    cg_iterations: int = tip("Most iterations of gauss-newton-cg's linear solver in a step.", 200,
+                             source="Martens 2010", ge=1, le=100_000)
+    form: Literal["auto", "parameters", "samples"] = tip(
+        "Which linear system levenberg-marquardt solves: one as large as there are parameters, or as there are "
+        "residuals. auto: the smaller one.", "auto")
 
 
 class TrainingSpec(Model):
-    steps: int = tip("Optimizer steps of the whole run.", 40_000, source=WTP, unit="steps", ge=1, le=100_000_000)
+    steps: int = tip("Steps of the first optimizer: of the whole run where no phases follow.", 40_000, source=WTP,
+                     unit="steps", ge=1, le=100_000_000)
     seed: int = tip("Seed of the initial weights and of every random point. The same seed gives the same numbers.", 0,
                     ge=0, le=2**31 - 1)
     precision: Literal["float32", "float64"] = tip("Arithmetic of network and training.", "float32", source=WTP)
@@ -281,3 +306,9 @@ class TrainingSpec(Model):
     engine: Literal["auto", "eager", "compiled"] = tip(
         "auto: starts eager at once and changes over when the compiled step is ready. eager, compiled: one engine "
         "from first step to last, so that the same seed gives the same bits.", "auto")
+    device: Literal["cpu", "cuda"] = tip(
+        "Where the step is computed. cuda: a GPU of NVIDIA, the whole step as one CUDA graph; it pays for large "
+        "networks and many points. Points are drawn on the CPU, so that a seed gives the same ones on both.", "cpu")
+    chunk: int = tip("Points that are evaluated at a time, so that memory stays bounded; losses and gradient are the "
+                     "sums over all. 0: chosen by the program, which takes all at once up to 65,536.", 0, ge=0,
+                     le=100_000_000)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from core.trainer import State, Trainer
 from core.transplant import transplant
-from studio.alterations import Alteration, altered
-from studio.build import build_trainer
-from studio.experiment import Experiment
+from studio.alterations import Alteration, altered, described, placed, with_phase
+from studio.course import Course, built
+from studio.engines import Tell
+from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
+from studio.phases import PhaseSpec, Place, at, kind_of
+from studio.records import SOLVER
 
 
 class Surgery:
-    """Applies changes to a trainer and takes them back, the last one first."""
+    """Applies changes to a trainer and takes them back, the last one first. `tell` writes into the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
         self._done: list[tuple[Alteration, State]] = []  # with the state before each
 
     @property
@@ -21,19 +28,37 @@ class Surgery:
         """What was changed and can be undone, oldest first."""
         return tuple(a.text or ", ".join(a.changes) for a, _ in self._done)
 
-    def apply(self, remedy: Remedy, experiment: Experiment,
-              trainer: Trainer) -> tuple[Experiment, Trainer, tuple[str, ...]]:
-        """The experiment and the trainer to go on with, and the parameters that start anew.
+    def apply(self, remedy: Remedy, course: Course, trainer: Trainer) -> Trainer:
+        """The trainer to go on with; settings that the phase has of its own are changed there.
 
         Raises ExperimentError, ProblemError and ValueError; nothing has changed then.
         """
-        changed = altered(experiment, remedy)
-        before = trainer.state()
-        new, fresh = successor(experiment, changed, trainer)
-        self._done.append((Alteration(remedy.text, dict(remedy.changes), experiment), before))
-        return changed, new, fresh
+        remedy = placed(remedy, course.place)
+        changed = altered(course.experiment, remedy)
+        if course.place.phase > len(changed.phases):
+            raise ExperimentError([("phases", f"the run is in phase {course.place.phase + 1}, which must stay")])
+        before = _parameters(trainer)
+        new, place, fresh = successor(course, changed, _kept(course, changed, course.place), trainer)
+        anew = f"; new parameters: {', '.join(fresh[:4])}{' ...' if len(fresh) > 4 else ''}" if fresh else ""
+        self._note(remedy, f"{described(remedy)}{anew}", course, before)
+        course.experiment, course.place = changed, place
+        return new
 
-    def undo(self, experiment: Experiment, trainer: Trainer) -> tuple[Experiment, Trainer, Alteration]:
+    def switch(self, phase: PhaseSpec, course: Course, trainer: Trainer, seconds: float) -> Trainer:
+        """The trainer of a phase that is put after the present one and begins now.
+
+        Raises ExperimentError, ProblemError and ValueError; nothing has changed then.
+        """
+        remedy = with_phase(course.experiment, course.place, phase)
+        changed = altered(course.experiment, remedy)
+        before = _parameters(trainer)
+        place, new, why = course.advance(trainer, seconds, changed)
+        self._note(remedy, f"{remedy.text} for at most {phase.steps:,} steps", course, before, switch=True)
+        course.experiment = changed
+        course.enter(place, new, why)
+        return new
+
+    def undo(self, course: Course, trainer: Trainer) -> Trainer:
         """Take the last change back; where a part of the network had started anew, its old parameters come back.
 
         Raises ValueError where there is none.
@@ -41,27 +66,62 @@ class Surgery:
         if not self._done:
             raise ValueError("there is no change that could be undone")
         alteration, before = self._done[-1]
-        new, _ = successor(experiment, alteration.before, trainer)
+        place = _kept(course, alteration.before, course.place)
+        if alteration.switch:
+            there = course.place.phase == alteration.place.phase + 1
+            place = alteration.place if there else replace(course.place, phase=course.place.phase - 1)
+        new, place, _ = successor(course, alteration.before, place, trainer)
         if alteration.replaces:
-            now = new.state()
-            new.load(State({**before.tensors, "generator": now.tensors["generator"]},
-                           {**before.numbers, "iteration": trainer.iteration}))
+            numbers = {**before.numbers, "iteration": trainer.iteration}
+            state = State({**before.tensors, "generator": new.state().tensors["generator"]}, numbers)
+            if (place.phase, place.began) == (alteration.place.phase, alteration.place.began):
+                new.load(state)
+            else:  # the state is that of another phase, perhaps in another precision
+                then, _, _ = built(alteration.before, alteration.place)
+                then.load(state)
+                transplant(then, new, anew=True)
         self._done.pop()
-        return alteration.before, new, alteration
+        self._tell("undo", f"undone: {alteration.text or ', '.join(alteration.changes)}",
+                   json.dumps(dict(alteration.changes)))
+        back = alteration.switch and course.place.phase != place.phase
+        course.experiment, course.place = alteration.before, place
+        if back:
+            course.announce(new)
+        return new
+
+    def _note(self, remedy: Remedy, text: str, course: Course, before: State, *, switch: bool = False) -> None:
+        alteration = Alteration(remedy.text, dict(remedy.changes), course.experiment, course.place, switch)
+        self._done.append((alteration, before))
+        self._tell("change", text, json.dumps({"text": remedy.text, "changes": dict(remedy.changes)}))
 
 
-def successor(old: Experiment, experiment: Experiment, trainer: Trainer) -> tuple[Trainer, tuple[str, ...]]:
-    """A trainer for `experiment` that goes on from one for `old`, and the names of the parameters that start anew.
+def _parameters(trainer: Trainer) -> State:
+    """The state without a method's own memory, which may be large."""
+    state = trainer.state()
+    return State({name: t for name, t in state.tensors.items() if not name.startswith(SOLVER)}, state.numbers)
+
+
+def _kept(course: Course, experiment: Experiment, place: Place) -> Place:
+    """The place in another version of the experiment: an optimizer that was chosen stays while the same is asked."""
+    same = kind_of(experiment, place.phase) == kind_of(course.experiment, place.phase) if (
+        place.phase <= len(experiment.phases)) else False
+    return place if same else replace(place, kind="")
+
+
+def successor(course: Course, experiment: Experiment, place: Place,
+              trainer: Trainer) -> tuple[Trainer, Place, tuple[str, ...]]:
+    """A trainer for another version of the experiment, its place, and the names of the parameters that start anew.
 
     What was set by hand while training and is not among the changes stays so. Raises ProblemError and ValueError.
     """
-    new = build_trainer(experiment)
+    new, place, _ = built(experiment, place)
     fresh = transplant(trainer, new)
-    if experiment.optimizer.learning_rate == old.optimizer.learning_rate:
+    old, now = course.now, at(experiment, place)
+    if now.optimizer.learning_rate == old.optimizer.learning_rate:
         new.set_learning_rate(trainer.learning_rate)
-    if experiment.balancing.rule == old.balancing.rule:
+    if now.balancing.rule == old.balancing.rule:
         new.set_balancing(trainer.balancing.rule)
-    for term, weight in experiment.balancing.weights.items():
+    for term, weight in now.balancing.weights.items():
         if old.balancing.weights.get(term, 1.0) != weight:
             new.set_weight(term, weight)
-    return new, fresh
+    return new, place, fresh

@@ -30,7 +30,7 @@ from studio.tables import Cell, Table, changes_of, load, resolve, step_of
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 #: What of [training] does not decide the numbers of a run; of [diagnostics] it is what ends with _every.
-_NO_MATTER = ("seed", "threads", "engine")
+_NO_MATTER = ("seed", "threads", "engine", "device", "chunk")
 
 
 class ResultError(Exception):
@@ -43,11 +43,11 @@ class ResultError(Exception):
 def digest(experiment: Experiment) -> str:
     """A digest of what decides the numbers of a run, its seed left out.
 
-    Values at their defaults are left out too, so that a later version with more fields gives the same digest.
-    Reference solutions and data count by their contents.
+    Values at their defaults are left out too, so that a later version with more fields gives the same digest, and so
+    are texts for people. Reference solutions and data count by their contents.
     """
     whole = experiment.model_dump(mode="json", exclude_defaults=True)
-    data = {key: value for key, value in whole.items() if isinstance(value, dict)}  # a text is for people
+    data = {key: value for key, value in whole.items() if isinstance(value, dict) or key == "phases"}
     for key in _NO_MATTER:
         data.get("training", {}).pop(key, None)
     diagnostics = data.get("diagnostics", {})
@@ -166,7 +166,7 @@ class Plan:
                     numbers.append(wanted)
             self.of[cell.name] = Need(tuple(marks), wanted, tuple(truths))
         self.tasks = {
-            mark: Task(mark, cell.experiment, changes_of(table, cell, fast=fast, run=run), experiment.training.steps,
+            mark: Task(mark, cell.experiment, changes_of(table, cell, fast=fast, run=run), experiment.total_steps,
                        tuple(numbers), tuple(dict.fromkeys(cells)))
             for mark, (cell, run, experiment, numbers, cells) in found.items()
         }

@@ -269,9 +269,9 @@ def step_of(table: Table, cell: Cell, experiment: Experiment, *, fast: bool = Fa
     """
     if cell.at is None or not fast:
         return cell.at
-    whole = resolve(table, cell).training.steps
+    whole = resolve(table, cell).total_steps
     every = _every(experiment, cell.quantity)
-    last = experiment.training.steps
+    last = experiment.total_steps
     step = max(1, round(cell.at * last / whole / every)) * every
     return None if step >= last else step
 
@@ -325,10 +325,10 @@ def _unreadable(experiment: Experiment, cell: Cell) -> tuple[str, str] | None:
         return "quantity", f"the true value of '{name}' is zero, so there is no relative error; use readings.{name}"
     if cell.at is None:
         return None
-    if cell.at > experiment.training.steps:
-        return "at", f"step {cell.at:,} is after the last one; '{experiment.name}' has {experiment.training.steps:,}"
+    if cell.at > experiment.total_steps:
+        return "at", f"step {cell.at:,} is after the last one; '{experiment.name}' has {experiment.total_steps:,}"
     every = _every(experiment, cell.quantity)
-    if cell.at % every and cell.at != experiment.training.steps:
+    if cell.at % every and cell.at != experiment.total_steps:
         key = "error_every" if head == "relative_l2" else "scalars_every"
         return "at", (f"nothing is recorded at step {cell.at:,}, since diagnostics.{key} is {every}; set it to a "
                       f"divisor of {cell.at}")

@@ -65,15 +65,21 @@ class Clock:
 
 
 def step_parts(trainer: Trainer) -> dict[str, float]:
-    """Seconds of the parts of one eager step, medians of a few that change nothing; none of a compiled step.
+    """Seconds of the parts of one eager step, medians of a few that change nothing; none of a compiled step,
+    of one in portions, or of one on a GPU.
 
     'balancing' is the price of an update of the weights, spread over the steps between two.
     """
     draws = trainer.draws
-    if not isinstance(trainer.engine, EagerEngine) or draws is None:
+    if not isinstance(trainer.engine, EagerEngine) or trainer.engine.portions or draws is None:
+        return {}
+    if trainer.solver is not None:  # whose step has other parts
         return {}
     o, rows = trainer.objective, []
-    hyper = torch.tensor(trainer.optimizer.hyper(trainer.current_learning_rate(), trainer.iteration), dtype=o.dtype)
+    if o.device.type != "cpu":  # which works on while the clock is read
+        return {}
+    hyper = torch.tensor(trainer.optimizer.hyper(trainer.current_learning_rate(), trainer.iteration - trainer.begun),
+                         dtype=o.dtype)
     for _ in range(PROBES):
         leaf = trainer.theta.detach().requires_grad_()
         t0 = time.perf_counter()

@@ -48,6 +48,14 @@ Points are drawn as `[sampling]` says; those of an observation are the file's.
 A reference is an `.npz` file of numbers: one increasing 1-D array for each input, and for each known field or
 quantity an array over the grid of these axes, in the order of the inputs. Points of an observation may also be
 scattered: 1-D arrays of one length, one for each input and each column. Nothing in such a file is ever executed.
+
+## Phases
+
+A run begins with `[optimizer]` for `training.steps` steps. Each `[[phases]]` is what follows: another optimizer with a
+budget, a precision and points of its own. `[[phases]]` alone, with nothing in it, goes on with the best second-order
+method that the memory allows, in float64, on points that stay. The network goes on as it is, and so do the weights of
+the loss terms; moments and what a method knows of the curvature begin anew. A phase ends when its steps are made, when
+its seconds are over, or when its method can go no further.
 """
 
 
@@ -75,7 +83,9 @@ def page() -> str:
         parts.append(_table(f"[[{name}]]" if many else f"[{name}]", model.model_fields))
         for key, inner in model.model_fields.items():
             if (row := _model(inner.annotation)) is not None:
-                parts.append(_table(f"[[{name}.{key}]]", row.model_fields))
+                place = f"{name}.{key}"
+                rows = get_origin(inner.annotation) is tuple
+                parts.append(_table(f"[[{place}]]" if rows else f"[{place}]", row.model_fields))
     return "\n".join(parts)
 
 

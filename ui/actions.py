@@ -51,6 +51,12 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(id="run.undo", text="Undo the last change", icon="undo", shortcut="Ctrl+Z",
               tip="Take back the last change that was made to the run while it trains.",
               call=lambda w: w.control.steer(-1, "undo", None), why_not=lambda w: w.run.why_not_undo()),
+    ActionRow(id="run.next-phase", text="Next phase", icon="next-phase", shortcut="Ctrl+Shift+N",
+              tip="End this phase now and begin the next one.", call=lambda w: w.control.next_phase(),
+              why_not=lambda w: w.run.why_not_next_phase()),
+    ActionRow(id="run.switch", text="Switch optimizer...", icon="switch",
+              tip="Go on with another optimizer, precision or number of points while the run goes on.",
+              call=lambda w: w.show_switch(), why_not=lambda w: w.run.why_not_switch()),
     ActionRow(id="time.play", text="Play the recorded steps", icon="play", shortcut="Ctrl+P",
               tip="Run through the recorded steps of the run.", call=lambda w: w.travel.play(),
               why_not=lambda w: w.travel.why_not()),
@@ -118,15 +124,16 @@ MENUS: dict[str, tuple[str, ...]] = {
               "file.quit"),
     "&Gallery": ("*gallery",),
     "&Edit": ("edit.back", "edit.problem", "-", "edit.copy"),
-    "&Run": ("run.toggle", "run.step", "run.stop", "run.reset", "-", "run.undo", "-", "time.back", "time.forward",
+    "&Run": ("run.toggle", "run.step", "run.stop", "run.reset", "-", "run.next-phase", "run.switch",
+             "run.undo", "-", "time.back", "time.forward",
              "time.play", "time.live", "-", "run.tables"),
     "&View": ("*layouts", "*panels", "view.panels", "-", "view.zoom", "view.reset", "view.theme"),
     "&Help": ("help.keys", "help.about"),
 }
 
-TOOLBAR: tuple[str, ...] = ("run.toggle", "run.step", "run.stop", "run.reset", "-", "gallery.browse", "file.open",
-                            "file.save", "file.open-run", "*space", "view.panels", "view.theme", "help.keys",
-                            "help.about")
+TOOLBAR: tuple[str, ...] = ("run.toggle", "run.step", "run.stop", "run.reset", "-", "run.next-phase", "run.switch", "-",
+                            "gallery.browse", "file.open", "file.save", "file.open-run", "*space", "view.panels",
+                            "view.theme", "help.keys", "help.about")
 
 #: Shown with their text beside the icon.
 WITH_TEXT = frozenset({"run.toggle", "run.step", "run.stop", "run.reset"})

@@ -202,6 +202,15 @@ class Conductor(QObject):
         changed = any(status.changes for status in self._control.statuses.values())
         return "" if changed else "Nothing was changed while this run trains."
 
+    def why_not_next_phase(self) -> str:
+        if not self._control.unfinished:
+            return "Nothing is running."
+        return "" if self._control.may_go_on() else "No phase comes after this one."
+
+    def why_not_switch(self) -> str:
+        going = self._control.state in (RunState.RUNNING, RunState.PAUSED)
+        return "" if going and self._control.unfinished else "Nothing is running."
+
     def why_not_reset(self) -> str:
         if self._control.closing:
             return "The last run is being closed."

@@ -46,11 +46,12 @@ LAYOUTS: tuple[Layout, ...] = (
         tip="The gradient wall and the fields, with losses, error and weights: what to begin with.",
         # The curves in a column, the gradient wall large beside them, the fields below it.
         wide=(
-            Column(35, ((("equation",), 20), (("losses",), 28), (("error",), 24), (("weights", "readings"), 28))),
+            Column(35, ((("equation",), 20), (("losses",), 28), (("error",), 24),
+                        (("weights", "readings", "optimizer"), 28))),
             Column(65, ((("gradients",), 58), (("fields",), 42))),
         ),
         narrow=(
-            Column(36, ((("losses", "error", "equation"), 50), (("weights", "readings"), 50))),
+            Column(36, ((("losses", "error", "equation"), 50), (("weights", "readings", "optimizer"), 50))),
             Column(64, ((("gradients", "fields"), 100),)),
         ),
     ),
@@ -58,11 +59,11 @@ LAYOUTS: tuple[Layout, ...] = (
         id="losses", title="Losses",
         tip="Losses, error and weights large, with what the doctor finds and where the time goes.",
         wide=(
-            Column(50, ((("losses",), 55), (("weights", "readings"), 45))),
+            Column(50, ((("losses",), 55), (("weights", "readings", "optimizer"), 45))),
             Column(50, ((("error",), 40), (("step_check",), 30), (("doctor", "liveness", "timing"), 30))),
         ),
         narrow=(
-            Column(50, ((("losses",), 50), (("weights", "readings"), 50))),
+            Column(50, ((("losses",), 50), (("weights", "readings", "optimizer"), 50))),
             Column(50, ((("error", "step_check"), 50), (("doctor", "liveness", "timing"), 50))),
         ),
     ),
@@ -100,11 +101,11 @@ LAYOUTS: tuple[Layout, ...] = (
         tip="The eigenvalues of the Hessian and of the tangent kernel, the loss around the parameters, and what a step "
             "really does.",
         wide=(
-            Column(50, ((("stiffness",), 36), (("spectrum",), 34), (("step_check",), 30))),
+            Column(50, ((("stiffness",), 36), (("spectrum",), 34), (("step_check", "optimizer"), 30))),
             Column(50, ((("landscape",), 38), (("ntk",), 34), (("losses", "doctor", "conditioning"), 28))),
         ),
         narrow=(
-            Column(50, ((("stiffness", "spectrum"), 52), (("step_check", "losses", "doctor"), 48))),
+            Column(50, ((("stiffness", "spectrum"), 52), (("step_check", "losses", "optimizer", "doctor"), 48))),
             Column(50, ((("landscape", "ntk", "conditioning"), 100),)),
         ),
     ),

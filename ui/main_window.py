@@ -44,6 +44,7 @@ from ui.reports import Reports
 from ui.run_control import RunControl, SessionLike
 from ui.settings import Settings, SettingsFile, unpack
 from ui.statusbar import RunBar
+from ui.switch_dialog import SwitchDialog
 from ui.theme import THEMES, Theme, apply
 from ui.timeline import Timeline
 from ui.travel import Travel
@@ -329,6 +330,13 @@ class MainWindow(QMainWindow):
         picker.chosen.connect(lambda key, on: self.docks.show_panel(key) if on else self.docks.hide_panel(key))
         picker.show()
         return picker
+
+    def show_switch(self) -> QDialog:
+        """Ask for another optimizer, which the run takes while it goes on."""
+        dialog = SwitchDialog(self, self.theme, self.control.switch)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
 
     def show_keys(self) -> QDialog:
         rows = [(dock.toggleViewAction().shortcut().toString(QKeySequence.SequenceFormat.NativeText),

@@ -217,6 +217,13 @@ def _doctor(s: Sketch) -> None:
         s.bar(0.19, y - 0.04, 0.78, 0.07, s.theme.border)
 
 
+def _optimizer(s: Sketch) -> None:
+    s.axes()
+    s.curve([(0.4, 0), (0.4, 1)], s.theme.muted, width=1.0, dashed=True)
+    s.curve([(0.4, 0.9), (0.5, 0.8), (0.57, 0.86), (0.68, 0.55), (0.8, 0.42), (0.88, 0.2), (1, 0.1)], s.theme.term(0))
+    s.curve([(0.4, 0.25), (0.52, 0.5), (0.6, 0.4), (0.72, 0.62), (0.86, 0.66), (1, 0.68)], s.theme.term(1))
+
+
 def _other(s: Sketch) -> None:
     s.axes()
     s.graph(lambda x: 0.5 + 0.35 * math.sin(7 * x), s.theme.accent)
@@ -227,7 +234,7 @@ SKETCHES: dict[str, Callable[[Sketch], None]] = {
     "error": _error, "weights": _weights, "readings": _readings, "equation": _equation, "alignment": _alignment,
     "step_check": _step_check, "slopes": _slopes, "activations": _activations, "conditioning": _conditioning,
     "liveness": _liveness, "timing": _timing, "stiffness": _stiffness, "spectrum": _spectrum,
-    "landscape": _landscape, "ntk": _ntk, "doctor": _doctor,
+    "landscape": _landscape, "ntk": _ntk, "doctor": _doctor, "optimizer": _optimizer,
 }
 
 

@@ -51,7 +51,7 @@ def replay(path: Path) -> Replay:
     # a run whose writer was killed still says 'running'; nothing runs here
     state = RunState(run.state) if run.state in {str(one) for one in ENDED} else RunState.STOPPED
     status = Status(
-        state=state, step=run.step, total_steps=run.experiment.training.steps, seconds=run.seconds,
+        state=state, step=run.step, total_steps=max(run.step, run.experiment.total_steps), seconds=run.seconds,
         steps_per_second=run.step / run.seconds if run.seconds > 0 else 0.0, relative_l2=errors, readings=readings,
         losses=last.losses if last else {}, weights=last.weights if last else {},
         learning_rate=last.learning_rate if last else run.experiment.optimizer.learning_rate,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pinnscope")
 
 #: Events that are worth a line in the status bar.
-_QUIET = frozenset({"engine", "weight", "balancing", "learning_rate", "resumed"})
+_QUIET = frozenset({"engine", "weight", "balancing", "learning_rate", "resumed", "phase", "optimizer"})
 
 
 class Reports(QObject):

@@ -3,15 +3,17 @@ makes the window wait."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Signal
 
-from studio.experiment import Experiment
+from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
 from studio.messages import ENDED, RunState, Status, Update
+from studio.phases import PhaseSpec
 from ui.background import Background
 from ui.panels.panel import Lane
 
@@ -19,6 +21,8 @@ NOT_STEERED = "There is no run to steer yet. Press Start first, or set the value
 NOT_COMPUTED = ("Nothing can be computed here: no network is in training, and a run that was opened from its file is "
                 "shown as it was recorded. Press Start first.")
 CLOSING_TIMEOUT = 10.0  # seconds that a session gets to write its checkpoint
+
+_PHASE = re.compile(r"phases\.\d+\.?")  # heads the paths of a phase's own settings
 
 #: Kinds that come with every update, whoever looks.
 ALWAYS = frozenset({"scalars", "status"})
@@ -48,6 +52,8 @@ class SessionLike(Protocol):
     def view(self, kind: str, options: Mapping[str, Any]) -> None: ...
     def change(self, remedy: Remedy) -> None: ...
     def undo(self) -> None: ...
+    def next_phase(self) -> None: ...
+    def switch(self, phase: PhaseSpec) -> None: ...
     def watch(self, kinds: Iterable[str]) -> None: ...
     def take(self) -> Update: ...
     def close(self, timeout: float = 10.0) -> bool: ...
@@ -158,6 +164,32 @@ class RunControl(QObject):
                     self.refused.emit(str(error))
                     return
 
+    def may_go_on(self) -> bool:
+        """Whether some lane has a phase after the one that it is in."""
+        return any(status.state in (RunState.RUNNING, RunState.PAUSED) and status.phase < status.phases
+                   for status in self.statuses.values())
+
+    def next_phase(self) -> None:
+        """End the present phase of every lane that has a next one."""
+        for lane, session in enumerate(self.sessions):
+            status = self.statuses[lane]
+            if status.state not in ENDED and status.phase < status.phases:
+                session.next_phase()
+
+    def switch(self, phase: PhaseSpec) -> list[tuple[str, str]]:
+        """Go on with another optimizer in every lane. Where one refuses: (path within the phase or '', sentence)."""
+        going = [session for lane, session in enumerate(self.sessions) if self.statuses[lane].state not in ENDED]
+        if not going:
+            return [("", NOT_STEERED)]
+        for session in going:
+            try:
+                session.switch(phase)
+            except ExperimentError as error:
+                return [(_PHASE.sub("", path), text) for path, text in error.problems]
+            except ValueError as error:
+                return [("", str(error))]
+        return []
+
     def recover(self, lane: int) -> None:
         """After a NaN: go on from the last good state with half the learning rate."""
         if lane < len(self.sessions) and self.statuses[lane].state is RunState.PAUSED:
@@ -191,7 +223,7 @@ class RunControl(QObject):
             if begun and update.status.state is RunState.READY:
                 continue  # the thread has not come round to its start yet
             self.statuses[lane] = update.status
-            if before is None or before.state is not update.status.state or before.changes != update.status.changes:
+            if before is None or _shape(before) != _shape(update.status):
                 moved = True
             if update.status.findings != (before.findings if before is not None else ()):
                 found.append((lane, update.status.findings))
@@ -245,13 +277,18 @@ class RunControl(QObject):
         return True
 
     def _note(self, lane: int, state: RunState) -> None:
-        steps = self.lanes[lane].experiment.training.steps
+        steps = self.lanes[lane].experiment.total_steps
         self.statuses[lane] = Status(state=state, step=0, total_steps=steps)
 
     def _each(self, command: Callable[[SessionLike], None], states: set[RunState]) -> None:
         for lane, session in enumerate(self.sessions):
             if self.statuses[lane].state in states:
                 command(session)
+
+
+def _shape(status: Status) -> tuple[object, ...]:
+    """What decides what can be done."""
+    return status.state, status.changes, status.phase, status.phases
 
 
 def _close_all(sessions: list[SessionLike], timeout: float) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPalette
+from PySide6.QtGui import QColor, QFontMetricsF, QPalette, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 
 from studio.messages import RunState, Status, Update
 from ui.panels.panel import Lane
 from ui.theme import LIGHT, Theme
+
+LONG = 1.0  # seconds of one step after which it is said what it is doing
+ROOMY = 1500  # pixels of the line from which on a phase is told in full
 
 WORDS = {
     RunState.READY: "Ready", RunState.PREPARING: "Preparing", RunState.RUNNING: "Running", RunState.PAUSED: "Paused",
@@ -54,6 +58,7 @@ class RunBar(QWidget):
         self._lanes: tuple[Lane, ...] = ()
         self._statuses: dict[int, Status] = {}
         self._state = RunState.READY
+        self._since: dict[int, tuple[int, float]] = {}  # by lane the step that is being made, and since when
         self._said = ""  # what the sessions say; other messages stay until these change
         self.state = self._cell("State of the run.", "Preparing")
         self.steps = self._cell("Steps done, of all.", "100,000 of 100,000 steps")
@@ -80,7 +85,7 @@ class RunBar(QWidget):
     def begin(self, lanes: Sequence[Lane]) -> None:
         """A new experiment."""
         self._lanes = tuple(lanes)
-        self._statuses = {}
+        self._statuses, self._since = {}, {}
         for cell in self._lane_cells:
             self._row.removeWidget(cell)
             cell.hide()
@@ -95,6 +100,8 @@ class RunBar(QWidget):
 
     def receive(self, lane: int, update: Update) -> None:
         self._statuses[lane] = update.status
+        if self._since.get(lane, (-1, 0.0))[0] != update.status.step:
+            self._since[lane] = update.status.step, time.monotonic()
         self.pending = True
 
     def set_state(self, state: RunState) -> None:
@@ -113,11 +120,17 @@ class RunBar(QWidget):
         self.state.setText(WORDS[self._state])
         total = max((s.total_steps for s in statuses), default=0)
         step = min((s.step for s in statuses), default=0)
-        if total:
+        phase = min((s for s in statuses if s.phases > 1), key=lambda s: (s.phase, s.phase_step), default=None)
+        self.steps.setToolTip("Steps done, of all." if phase is None
+                              else f"Step {step:,} of {total:,} of the whole run, all phases included.")
+        if phase is not None:
+            self.steps.setText(self._phase_text(phase))
+            self.progress.setValue(round(1000 * phase.phase_step / max(phase.phase_steps, 1)))
+        elif total:
             self.steps.setText(f"{step:,} of {total:,} steps")
             self.progress.setValue(round(1000 * step / total))
         else:
-            planned = max((lane.experiment.training.steps for lane in self._lanes), default=0)
+            planned = max((lane.experiment.total_steps for lane in self._lanes), default=0)
             self.steps.setText(f"{planned:,} steps" if planned else "")
             self.progress.setValue(0)
         self.progress.setMaximum(1000)
@@ -128,7 +141,7 @@ class RunBar(QWidget):
             cell.setText(self._lane_text(lane, self._statuses.get(lane.index)))
         engines = sorted({s.engine for s in statuses if s.step})
         self.engine.setText(" / ".join(engines))
-        said = next((s.message for s in statuses if s.message), "") or self._busy()
+        said = next((s.message for s in statuses if s.message), "") or self._busy() or self._doing()
         if said != self._said:
             self._said = said
             self.say(said)
@@ -139,6 +152,29 @@ class RunBar(QWidget):
         parts = [f"{lane.label}: {busy}" if several else busy for lane in self._lanes
                  if lane.index in self._statuses and (busy := self._statuses[lane.index].busy)]
         return f"Computing {', '.join(parts)} ..." if parts else ""
+
+    def _phase_text(self, status: Status) -> str:
+        """'phase 2 of 3: levenberg-marquardt, step 12 of 300'; shorter where the line is short."""
+        if self.width() < ROOMY:
+            return f"phase {status.phase}/{status.phases}: {status.phase_name}, {status.phase_step:,}/" \
+                   f"{status.phase_steps:,}"
+        return (f"phase {status.phase} of {status.phases}: {status.phase_name}, step {status.phase_step:,} of "
+                f"{status.phase_steps:,}")
+
+    def _doing(self) -> str:
+        """What a step is doing that has taken long already; '' for steps that are over before one could read it."""
+        now, several = time.monotonic(), len(self._lanes) > 1
+        for lane in self._lanes:
+            status = self._statuses.get(lane.index)
+            if status is None or not status.doing.strip(": ") or status.state is not RunState.RUNNING:
+                continue
+            if now - self._since[lane.index][1] >= LONG:
+                return f"{lane.label}: {status.doing}" if several else f"{status.doing[:1].upper()}{status.doing[1:]}"
+        return ""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        super().resizeEvent(event)
+        self.draw()
 
     def restyle(self, theme: Theme) -> None:
         self._theme = theme

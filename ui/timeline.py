@@ -215,6 +215,7 @@ class Timeline(QWidget):
         self.playing = False
         self._labels: dict[int, str] = {}
         self._steps: dict[int, int] = {}
+        self._totals: dict[int, int] = {}
         self._ended = False
         self._problem = ""
         self.track = Track(self)
@@ -263,6 +264,7 @@ class Timeline(QWidget):
         """Another run: nothing has happened in it."""
         self._labels = {lane.index: lane.label for lane in lanes}
         self._steps, self._ended = {}, False
+        self._totals = {lane.index: lane.experiment.total_steps for lane in lanes}
         self.track.total = steps_of(lanes)
         self.track.newest, self.track.marks = 0, []
         self.track.arrange()
@@ -272,6 +274,8 @@ class Timeline(QWidget):
         """Remember how far it is and what has happened. Draws nothing."""
         self._steps[lane] = update.status.step
         self._ended = update.status.state in ENDED
+        self._totals[lane] = update.status.total_steps  # another phase may have come, or one ended early
+        self.track.total = float(max(self._totals.values()))
         self.track.newest = max(self._steps.values())
         label = self._labels.get(lane, "") if len(self._labels) > 1 else ""
         self.track.marks += [mark for event in update.events if (mark := mark_of(event, label)) is not None]

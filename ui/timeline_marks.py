@@ -30,6 +30,8 @@ STYLES: dict[str, tuple[str, str, int]] = {
     "learning_rate": ("down", "accent", 2),
     "change": ("star", "accent", 2),
     "undo": ("left", "accent", 2),
+    "phase": ("flag", "accent", 2),
+    "optimizer": ("ring", "good", 1),
     "check": ("up", "warning", 3),
     "finding": ("up", "warning", 3),
     "disk": ("cross", "warning", 3),
@@ -54,7 +56,7 @@ class Mark:
 
 def mark_of(event: Event, lane: str) -> Mark | None:
     """The mark of an event; None for what needs none. `lane` is its name where there are several."""
-    if event.kind in UNMARKED:
+    if event.kind in UNMARKED or (event.kind == "phase" and event.step == 0):  # the first phase is the start
         return None
     shape, color, rank = STYLES.get(event.kind, OTHER)
     text = event.text.strip().splitlines()[-1] if event.text.strip() else event.kind
@@ -108,6 +110,10 @@ def draw_shape(painter: QPainter, shape: str, at: QPointF, color: QColor, ground
             painter.drawEllipse(at, r - 1, r - 1)
         case "circle":
             painter.drawEllipse(at, r - 1, r - 1)
+        case "flag":
+            painter.drawLine(QPointF(x - 2.5, y - r), QPointF(x - 2.5, y + r))
+            painter.drawPolygon(QPolygonF([QPointF(x - 2.5, y - r), QPointF(x + r, y - r + 2.6),
+                                           QPointF(x - 2.5, y + 1)]))
         case "square":
             painter.drawRect(QRectF(x - r + 1, y - r + 1, 2 * r - 2, 2 * r - 2))
         case _:

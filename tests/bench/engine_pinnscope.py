@@ -1,4 +1,4 @@
-"""PINNscope's own trainer on the gallery's M1: `eager` or `compiled`."""
+"""PINNscope's own trainer on an experiment of the gallery, with a plain network: `eager` or `compiled`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 given = rounds.arguments("eager", "compiled")
 
 import torch  # noqa: E402
+from peer_problems import PROBLEMS  # noqa: E402
 
 from studio import __version__  # noqa: E402
 from studio.build import build_trainer  # noqa: E402
 from studio.gallery import load  # noqa: E402
 
-experiment = load("helmholtz-m1")
-problem = experiment.problem.model_dump(mode="json")
-if len(problem["residuals"]) != 1 or (2, *experiment.network.hidden, 1) != rounds.SIZES:
+peer = PROBLEMS[given.problem]
+experiment = load(peer.experiment)
+if given.problem == rounds.FIRST and (2, *experiment.network.hidden, 1) != rounds.SIZES:
     raise ValueError("the gallery's helmholtz-m1 is no longer the problem that the other engines solve")
-problem["residuals"][0]["points"] = given.points
+problem = experiment.problem.model_dump(mode="json")
+for residual in problem["residuals"]:
+    residual["points"] = given.points
 for condition in problem["conditions"]:
-    condition["points"] = rounds.EDGE_POINTS
-trainer = build_trainer(
-    experiment.with_changes({"problem": problem, "training.threads": given.threads}), engine=given.variant
-)
+    condition["points"] = peer.faces
+trainer = build_trainer(experiment.with_changes({
+    "problem": problem, "network.kind": "mlp", "network.hidden": list(peer.hidden), "balancing.points": "equal",
+    "balancing.weights": dict.fromkeys(experiment.terms, 1.0), "training.threads": given.threads,
+}), engine=given.variant)
 
 
 def run(steps: int) -> float:

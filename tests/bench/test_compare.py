@@ -48,7 +48,8 @@ def test_engines_take_turns_and_are_compared(
 ) -> None:
     monkeypatch.setattr(compare, "hold_to_cores", lambda threads: [])  # the other tests keep their processors
     out = tmp_path / "new" / "speed.json"
-    code = compare.main(["--points", "8", "--rounds", "3", "--steps", "60", "--out", str(out)])
+    code = compare.main(["--problems", "helmholtz", "--points", "8", "--rounds", "3", "--steps", "60",
+                         "--out", str(out)])
     assert code == 1  # one of them is broken, and the others were measured all the same
     results = json.loads(out.read_text())["interior_points"]["8"]
     quick, slow = (results[name]["steps_per_second"] for name in ("quick", "deepxde"))
@@ -56,9 +57,36 @@ def test_engines_take_turns_and_are_compared(
     assert slow["max"] <= 1_000 < quick["median"]
     assert len(results["quick"]["rounds"]) == 3
     assert results["quick"]["versions"]["fake"] == "1"
+    assert results["quick"]["peak_mb"] > 1.0
     assert results["broken"]["error"].endswith("RuntimeError: out of order")
     table = capsys.readouterr().out
     assert "1.00" in table and "failed: it ended with code 1" in table
+
+
+def test_other_problems_have_their_own_size_and_target(
+    compare: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "hold_to_cores", lambda threads: [])
+    monkeypatch.setattr(compare, "OURS_FASTEST", "quick")
+    out = tmp_path / "speed.json"
+    compare.main(["--problems", "burgers", "--rounds", "1", "--steps", "60", "--only", "quick", "deepxde", "--out",
+                  str(out)])
+    report = json.loads(out.read_text())
+    found = report["problems"]["burgers"]
+    rates = {name: one["steps_per_second"]["median"] for name, one in found["engines"].items()}
+    assert not report["interior_points"] and found["interior_points"] == 1000
+    assert found["against_deepxde"] == pytest.approx(rates["quick"] / rates["deepxde"])
+    assert "the target is 4: met" in capsys.readouterr().out
+
+
+def test_an_engine_that_says_nothing_is_given_up(compare: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "PATIENCE", 0.0)
+    process = compare.Process(compare.ENGINES[0], "helmholtz", 8, 1)
+    try:
+        with pytest.raises(compare.EngineError, match="said nothing"):
+            process.answer()
+    finally:
+        process.close()
 
 
 def test_an_impossible_number_of_threads_is_refused(compare: ModuleType) -> None:

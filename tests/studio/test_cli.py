@@ -283,3 +283,36 @@ def test_what_gallery_prints_is_toml(capsys: pytest.CaptureFixture[str]) -> None
     for name in gallery.names():
         assert main(["gallery", name]) == 0
         assert tomllib.loads(capsys.readouterr().out)["name"] == name
+
+
+def test_phases_are_told_as_they_come_and_gone_on_with(
+        poisson: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str) -> dict[str, Any]:
+        assert main(["run", *arguments, "--json", "--out", str(tmp_path / "out")]) == 0
+        return json.loads(capsys.readouterr().out.splitlines()[-1])  # type: ignore[no-any-return]
+
+    def phases(steps: int) -> list[str]:
+        return ["--set", f"phases=[{{steps={steps}, optimizer={{kind='levenberg-marquardt'}}}}]"]
+
+    assert main(["run", str(poisson), "--steps", "20", *phases(4), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr()
+    assert "step 20: phase 2 of 2: levenberg-marquardt in float64 on 24 fixed points" in told.err
+    assert "finished: 24 steps" in told.out and "optimizer damping" not in told.out
+    short, whole = run(str(poisson), "--steps", "20", *phases(4)), run(str(poisson), "--steps", "20", *phases(9))
+    assert (short["steps"], whole["steps"]) == (24, 29)
+    assert main(["run", "--resume", short["run_file"]]) == 2
+    assert "has made all of its 24 steps; to go on, say how many it shall have with --set phases.0.steps=N" in (
+        capsys.readouterr().err)
+    assert main(["run", "--resume", short["run_file"], "--set", "phases=[]"]) == 2
+    assert "that run is in phase 2, and there would be only 1" in capsys.readouterr().err
+    again = run("--resume", short["run_file"], "--set", "phases.0.steps=9", "--set", "optimizer.learning_rate=0.1")
+    assert again["losses"] == whole["losses"] and again["relative_l2"] == whole["relative_l2"]
+
+
+def test_a_phase_that_cannot_be_is_found_by_the_check(poisson: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    energy = "problem.residuals=[{name='e', equation='u_x**2', measure='mean'}]"
+    phase = "phases=[{optimizer={kind='spring'}}]"
+    assert main(["check", str(poisson), "--set", phase]) == 0
+    capsys.readouterr()
+    assert main(["check", str(poisson), "--set", energy, "--set", phase]) == 2
+    assert "spring needs a loss that is a sum of squares at single points" in capsys.readouterr().err

@@ -146,6 +146,38 @@ def test_a_compilation_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None
     assert gone(compilation)
 
 
+def test_methods_that_ask_for_gradients_share_one_package_which_is_no_step(experiment: Experiment) -> None:
+    def folder(**changes: object) -> Path:
+        return package_folder(experiment.with_changes({k.replace("__", "."): v for k, v in changes.items()}))
+
+    lbfgs = folder(optimizer__kind="lbfgs")
+    assert lbfgs == folder(optimizer__kind="ssbroyden") == folder(optimizer__kind="soap", optimizer__beta1=0.5)
+    assert lbfgs == folder(optimizer__kind="lbfgs", optimizer__history=3, phases=[{}])
+    assert len({lbfgs, folder(), folder(optimizer__kind="adamw"), folder(optimizer__beta1=0.5)}) == 4
+
+
+def test_of_a_method_that_asks_for_gradients_the_gradient_is_compiled(
+        experiment: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr("core.compiled.compile_packages", lambda engine, folder, *, solver: asked.append((
+        folder.name, solver)))
+    for kind in ("adam", "ssbroyden"):
+        work = tmp_path / kind
+        work.mkdir()
+        changed = experiment.with_changes({"optimizer.kind": kind, "phases": [{}]})
+        script = monkeypatch.context()
+        with script as patch:
+            patch.setattr(compiling, "_end_with_parent", lambda: None)
+            patch.setattr(compiling.subprocess, "Popen", lambda *_, **more: SimpleNamespace(poll=lambda: 0))
+            Compilation(changed)
+            text = package_folder(changed).with_suffix(compiling.MAKING) / "experiment.toml"
+            written_down = Experiment.from_toml(text.read_text(encoding="utf-8"))
+            assert written_down.phases == () and written_down.optimizer.kind == ("adam" if kind == "adam" else "lbfgs")
+            assert package_folder(written_down) == package_folder(changed)
+            compiling._main(text, work)
+    assert asked == [("package", False), ("package", True)]
+
+
 def test_a_damaged_package_is_one_sentence_and_removed(experiment: Experiment) -> None:
     folder = package_folder(experiment)
     folder.mkdir(parents=True)

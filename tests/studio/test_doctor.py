@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from core.frames import Frame
 from studio import gallery
 from studio.doctor import APPEARS, GOES, Doctor, examine
-from studio.findings import Finding, Severity
+from studio.findings import Finding, Remedy, Severity
 from studio.messages import Event
 from studio.rules import RULES, Rule, Sighting
 from studio.rules.seen import LOOKS, MOST, Seen
@@ -210,6 +211,39 @@ def test_a_recorded_run_is_examined_like_a_living_one(tmp_path: Path) -> None:
     file.close()
     found = examine(load_run(file.path))
     assert [f.rule for f in found] == ["inconsistent-condition", "dead-layer"]
+
+
+def test_a_recorded_run_is_examined_phase_by_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen_at: dict[int, tuple[str, int]] = {}
+
+    def watches(seen: Seen) -> list[Sighting]:
+        seen_at[seen.step] = (seen.experiment.optimizer.kind, seen.total)
+        return []
+
+    monkeypatch.setattr("studio.doctor.RULES", {"made": Rule("made", "losses", "made", "made", watches, False)})
+    whole = experiment(training__steps=100, phases=[{"steps": 50, "optimizer": {"kind": "auto"}}])
+    file = RunFile.create(tmp_path / "bar.pinn", whole)
+    for step in (100, 150):
+        file.add_scalars([scalars(step)])
+        file.add_frame(fields(step))
+    value = json.dumps({"phase": 2, "phases": 2, "kind": "lbfgs", "step": 100, "why": "it fits"})
+    file.add_event(Event(step=101, kind="phase", text="phase 2 of 2", value=value))
+    file.add_event(Event(step=120, kind="phase", text="damaged", value="{}"))
+    file.set_state("finished", 150, 1.0)
+    file.close()
+    examine(load_run(file.path))
+    assert seen_at == {100: ("adam", 100), 150: ("lbfgs", 150)}
+
+
+def test_a_method_that_needs_a_steady_loss_is_offered_no_other_points_and_no_other_rule() -> None:
+    slower = Remedy(text="", changes={"optimizer.learning_rate": 1e-4})
+    others = [Remedy(text="", changes={path: value}) for path, value in (
+        ("sampling.every", 7), ("balancing.rule", "annealing-siam"))]
+    weights = Remedy(text="", changes={"balancing.weights": {"boundary": 7.0}})
+    for kind, expected in (("adam", True), ("lbfgs", False), ("levenberg-marquardt", False)):
+        doctor = Doctor(experiment(optimizer__kind=kind))
+        assert [doctor._possible(r) for r in (slower, *others)] == [expected] * 3
+        assert doctor._possible(weights)
 
 
 ILL = [name for name in gallery.names() if name.startswith("ill-")]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.frames import FieldsFrame, GradientsFrame
-from studio import engines, records, remote, runner
+from studio import course, engines, records, remote
 from studio.compiling import CompileError
 from studio.experiment import Experiment
 from studio.mailbox import MOST_SCALARS, Mailbox
@@ -157,7 +157,7 @@ def test_a_full_disk_before_the_trainer_is_built_is_told(tmp_path: Path, monkeyp
         raise RunFileError(FULL)
 
     monkeypatch.setattr(RunFile, "commit", full)
-    monkeypatch.setattr(runner, "build_trainer", lambda experiment: int("no network"))
+    monkeypatch.setattr(course, "build_trainer", lambda *_, **more: int("no network"))
     update = Desk(small(), tmp_path / "a.pinnrun").play("resume")
     assert update.status.state is RunState.FAILED
     assert update.status.message == FULL
@@ -223,10 +223,10 @@ def test_stopping_does_not_claim_to_keep_what_is_not_kept(tmp_path: Path, monkey
 
 
 def test_torch_s_words_for_exhausted_memory_become_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def greedy(*_: object) -> None:
+    def greedy(*_: object, **more: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(runner, "build_trainer", greedy)
+    monkeypatch.setattr(course, "build_trainer", greedy)
     assert "the memory is exhausted" in Desk(small()).play("resume").status.message
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from studio.experiment import Experiment
+from studio.experiment import Experiment, ExperimentError
+from studio.findings import Remedy
 from studio.gallery import load
-from studio.messages import RunState, Update
+from studio.messages import RunState, Status, Update
+from studio.phases import PhaseSpec
 from studio.runfile import load_run
 from studio.session import Session
 
@@ -271,3 +273,34 @@ def test_a_killed_training_process_is_noticed(session: MakeSession) -> None:
     status = Collected(s, RunState.FAILED).status
     assert "ended unexpectedly" in status.message
     assert str(s.run_file) in status.message
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_phases_are_gone_through_and_switched_to(session: MakeSession, isolate: bool) -> None:
+    many = {"training.steps": 1_000_000, "phases": [{"optimizer": {"kind": "adam"}, "steps": 1_000_000}]}
+    s = session(small(**many), isolate=isolate)
+    assert (s.take().status.total_steps, s.take().status.phases) == (2_000_000, 2)
+    with pytest.raises(ExperimentError, match="there is no loss term 'wall'"):
+        s.switch(PhaseSpec(weights={"wall": 1.0}))
+    s.start()
+    until(s, lambda status: status.step > 5)
+    s.next_phase()
+    until(s, lambda status: status.phase == 2)
+    s.switch(PhaseSpec.model_validate({"optimizer": {"kind": "lbfgs"}, "steps": 100_000}))
+    status = until(s, lambda status: status.phase_name == "lbfgs")
+    assert (status.phase, status.phases) == (3, 3)
+    s.undo()
+    until(s, lambda status: status.phase == 2)
+    s.change(Remedy(text="", changes={"optimizer.learning_rate": 1e-3}))  # what phase 1 had; the journal judges
+    with pytest.raises(ExperimentError, match="cannot be changed while the run goes on"):
+        s.change(Remedy(text="", changes={"training.seed": 3}))
+    s.stop()
+    until(s, lambda status: status.state is RunState.STOPPED)
+
+
+def until(session: Session, done: Callable[[Status], bool]) -> Status:
+    end = time.monotonic() + 60
+    while not done(status := session.take().status):
+        assert time.monotonic() < end, status
+        time.sleep(0.005)
+    return status

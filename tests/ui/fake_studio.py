@@ -12,9 +12,10 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEvent
 from pytestqt.qtbot import QtBot
 
-from studio.experiment import Experiment
+from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
 from studio.messages import ENDED, Event, RunState, Status, Update
+from studio.phases import PhaseSpec
 from ui import dialogs
 from ui.main_window import MainWindow
 from ui.settings import SettingsFile
@@ -30,7 +31,7 @@ class FakeSession:
         self.events: list[Event] = []
         self.closed_in = ""
         self.slow = 0.0
-        self.status = Status(state=RunState.READY, step=0, total_steps=experiment.training.steps)
+        self.status = Status(state=RunState.READY, step=0, total_steps=experiment.total_steps)
 
     def put(self, state: RunState, message: str = "") -> None:
         self.status = replace(self.status, state=state, message=message)
@@ -80,6 +81,17 @@ class FakeSession:
 
     def undo(self) -> None:
         self.calls.append("undo")
+
+    def next_phase(self) -> None:
+        self.calls.append("next phase")
+
+    def switch(self, phase: PhaseSpec) -> None:
+        if phase.optimizer.kind == "spring":
+            raise ExperimentError([("phases.0.optimizer.kind", "spring cannot work on a mean"),
+                                   ("phases.0", "nor can this phase")])
+        if phase.optimizer.kind == "muon":
+            raise ValueError("the run is being closed")
+        self.calls.append(f"switch {phase.optimizer.kind} {phase.steps} {phase.precision} {phase.points}")
 
     def watch(self, kinds: Iterable[str]) -> None:
         self.calls.append("watch " + ",".join(sorted(kinds)))

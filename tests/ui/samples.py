@@ -76,6 +76,8 @@ def experiment(label: str = "M1", rule: str = "fixed", **changes: Any) -> Any:
         "network": SimpleNamespace(slopes="layer", raf="none"),
         "balancing": SimpleNamespace(rule=rule, weights={}, direction="sum", points="equal"),
         "training": SimpleNamespace(steps=40_000),
+        "total_steps": 40_000,
+        "phases": (),
         "optimizer": SimpleNamespace(kind="adam", learning_rate=1e-3),
     }
     return SimpleNamespace(**{**values, **changes})
@@ -181,6 +183,9 @@ def scalars(lane: int, count: int = 4000, every: int = 10) -> tuple[ScalarsFrame
                     "alpha": 0.5 - (0.5, 0.4)[lane] * float(np.exp(-step / 9000)),
                     **{f"slope hidden {k}": 1 + k * step / 40_000 for k in (1, 2, 3)},
                     "S(a)": 0.37 * float(np.exp(-step / 40_000)),
+                    "optimizer damping": 1e-2 * float(np.exp(-step / 5000)),
+                    "optimizer gain ratio": 0.9 - 0.1 * lane,
+                    "optimizer step length": 0.3 * float(np.exp(-step / 9000)),
                 },
             )
         )

@@ -98,7 +98,7 @@ def test_every_field_of_the_experiment_has_an_editor_with_a_tip(form: Experiment
         return out
 
     shown = {field.path for field in form.fields()}
-    tables = {"problem.residuals", "problem.conditions", "problem.observations"}
+    tables = {"problem.residuals", "problem.conditions", "problem.observations", "phases"}
     assert leaves(Experiment) - tables - {"compare"} <= shown
     for field in form.fields():
         assert field.editor.accessibleName() and field.label.buddy() is field.editor
@@ -110,7 +110,7 @@ def test_every_field_of_the_experiment_has_an_editor_with_a_tip(form: Experiment
 
 
 def test_sections_are_those_of_the_schema() -> None:
-    names = ["problem", "problem", "decomposition", "network", "sampling", "balancing", "optimizer", "training",
+    names = ["problem", "problem", "decomposition", "network", "sampling", "balancing", "optimizer", "training", "",
              "diagnostics", ""]
     assert [row.name for row in sections()] == names
     paths = [path for row in sections() for path in row.paths()]

@@ -66,7 +66,7 @@ def test_the_registry_has_every_panel_once_with_its_words() -> None:
     assert [kind.id for kind in PANELS] == ["gradients", "fields", "doctor", "losses", "error", "weights", "readings",
                                                 "equation", "stiffness", "spectrum", "landscape", "ntk",
                                                 "slopes", "activations", "conditioning", "liveness", "timing",
-                                                "gradient_history", "alignment", "step_check"]
+                                                "gradient_history", "alignment", "step_check", "optimizer"]
     for kind in PANELS:
         assert kind.title and kind.tip.endswith(".") and kind.interval > 0
         assert kind.kinds <= {frame.kind for frame in FRAMES} | {"status"} and kind.over_time <= HISTORIES

@@ -8,26 +8,30 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from core.expression import ExpressionError
 from core.problem import ProblemError
 from studio.experiment import Experiment, ExperimentError
 from studio.specs import DecompositionSpec, ProblemSpec
 from ui.forms.compare import Compare
+from ui.forms.device import DeviceAdvice
 from ui.forms.field import Field, MessageLabel
+from ui.forms.looks import form_sheet
+from ui.forms.paths import at, expression_error, head, inside, put
+from ui.forms.phases import Phases
 from ui.forms.records import Records
 from ui.forms.relevance import matters
-from ui.forms.schema import MORE, SectionRow, sections
+from ui.forms.schema import MORE, PHASES, SectionRow, sections
 from ui.forms.section import Section
 from ui.forms.text import write
 from ui.theme import LIGHT, Theme
 
 CHECK_AFTER = 150  # ms without a key before the whole experiment is checked
-OPENED = frozenset({"Problem", "Network", "Balancing", "Training"})
+OPENED = frozenset({"Problem", "Network", "Balancing", "Training", "Phases"})
 #: Opened where an experiment sets something in them.
 OPENED_WHERE_SET = frozenset({MORE[0], "Sub-domains", "Sampling", "Optimizer"})
+
+DEVICE = "training.device"  # under its field stands the question what is faster
 
 Draft = dict[str, Any]
 
@@ -67,6 +71,8 @@ class ExperimentForm(QScrollArea):
         self.message = MessageLabel(inside)
         self._layout.addWidget(self.compare)
         self._layout.addWidget(self.message)
+        self.device_advice = DeviceAdvice(lambda: self.experiment, inside)
+        self.device_advice.taken.connect(self._take_device)
         self._sections: list[tuple[SectionRow, Section]] = []
         self._plain: dict[str, Field] = {}
         self._tables: dict[str, Records] = {}
@@ -80,7 +86,7 @@ class ExperimentForm(QScrollArea):
         self._sections.append((row, section))
         for item, path in zip(row.fields, row.paths(), strict=True):
             if item.kind == "records":
-                table = Records(item, path, section.body)
+                table = (Phases if path == PHASES else Records)(item, path, section.body)
                 table.edited.connect(self._edited)
                 self._tables[path] = table
                 section.inner.addWidget(table)
@@ -89,6 +95,9 @@ class ExperimentForm(QScrollArea):
                 field.edited.connect(self._edited)
                 self._plain[path] = field
                 section.inner.addWidget(field)
+                if path == DEVICE:
+                    self.device_advice.setParent(section.body)
+                    section.inner.addWidget(self.device_advice)
         self._layout.addWidget(section)
 
     # -- fields ------------------------------------------------------------------------------------------------
@@ -112,6 +121,12 @@ class ExperimentForm(QScrollArea):
     def table(self, path: str) -> Records:
         return self._tables[path]
 
+    @property
+    def phases(self) -> Phases:
+        table = self._tables[PHASES]
+        assert isinstance(table, Phases)
+        return table
+
     def is_changed(self) -> bool:
         """Whether anything differs from the experiment as it was opened."""
         return (self.compare.is_changed() or any(field.is_changed() for field in self._plain.values())
@@ -125,9 +140,10 @@ class ExperimentForm(QScrollArea):
         self._filling = True
         self._base = data
         for path, field in self._plain.items():
-            field.set_base(_at(data, path), show=True)
+            field.set_base(at(data, path), show=True)
         for path, table in self._tables.items():
-            table.set_base([dict(item) for item in _at(data, path)], show=True)
+            table.set_base(at(data, path), show=True)
+        self.device_advice.forget()
         self.compare.offer(data)
         self.compare.set_base(data["compare"], show=True)
         if draft is not None:
@@ -148,8 +164,13 @@ class ExperimentForm(QScrollArea):
         for path, field in self._plain.items():
             if any(changed == path or changed.startswith(f"{path}.") for changed in changes):
                 base = field.base_value()
-                field.set_base(_at(data, path), show=True)
+                field.set_base(at(data, path), show=True)
                 field.set_base(base, show=False)
+        for path, table in self._tables.items():
+            if path in changes:
+                rows = table.base()
+                table.set_base(at(data, path), show=True)
+                table.set_base(rows, show=False)
         self._filling = False
         self.check()
 
@@ -158,9 +179,9 @@ class ExperimentForm(QScrollArea):
         data = experiment.model_dump(mode="python")
         self._base = data
         for path, field in self._plain.items():
-            field.set_base(_at(data, path), show=False)
+            field.set_base(at(data, path), show=False)
         for path, table in self._tables.items():
-            table.set_base([dict(item) for item in _at(data, path)], show=False)
+            table.set_base(at(data, path), show=False)
         self.compare.set_base(data["compare"], show=False)
         self.check()
 
@@ -197,9 +218,13 @@ class ExperimentForm(QScrollArea):
                 return field.base_value()
 
         for path, field in self._plain.items():
-            _put(data, path, value_of(field))
+            put(data, path, value_of(field))
         for path, table in self._tables.items():
-            _put(data, path, [{field.row.name: value_of(field) for field in card.fields} for card in table.cards])
+            rows: list[dict[str, Any]] = [{} for _ in table.cards]
+            for place, card in zip(rows, table.cards, strict=True):
+                for field in card.fields:
+                    put(place, field.row.name, value_of(field))
+            put(data, path, rows)
         try:
             data["compare"] = self.compare.value()
         except ValueError as error:
@@ -216,7 +241,7 @@ class ExperimentForm(QScrollArea):
         try:
             experiment = Experiment.from_data(data)
         except ExperimentError as error:
-            place = _expression_error(error)
+            place = expression_error(error)
             alone = self._alone(data)
             for path, sentence in error.problems:
                 if alone is not None:  # the variant is what is wrong
@@ -245,6 +270,7 @@ class ExperimentForm(QScrollArea):
         """No check is to come any more: the window is closing."""
         self._timer.stop()
         self._scroll.stop()
+        self.device_advice.stop()
 
     def _check_problem(self, data: dict[str, Any], wrong: dict[str, str], pointers: dict[str, tuple[str, int]]) -> None:
         """The equations too, where the check of the whole stopped at some other field before it came to them."""
@@ -257,7 +283,7 @@ class ExperimentForm(QScrollArea):
         except ProblemError as error:
             path = error.path if error.path.startswith("decomposition") else f"problem.{error.path}".rstrip(".")
             wrong[path] = str(error)
-            if (place := _expression_error(error)) is not None:
+            if (place := expression_error(error)) is not None:
                 pointers[path] = (place.text, place.position)
 
     def show_first_problem(self) -> None:
@@ -265,7 +291,7 @@ class ExperimentForm(QScrollArea):
         for field in self.fields():
             if field.problem:
                 for row, section in self._sections:
-                    if _head(field.path) in row.paths():
+                    if head(field.path) in row.paths():
                         section.open()
                 field.editor.setFocus()
                 self._wanted = field
@@ -289,12 +315,12 @@ class ExperimentForm(QScrollArea):
                 field.show_problem("")
                 continue
             key = own[0]
-            sentence = left[key] if key == path else f"{_inside(key[len(path) + 1:])}: {left[key]}"
+            sentence = left[key] if key == path else f"{inside(key[len(path) + 1:])}: {left[key]}"
             text, position = pointers.get(key, ("", None))
             field.show_problem(sentence, text, position)
             for key in own:
                 del left[key]
-            counts[_head(path)] = counts.get(_head(path), 0) + 1
+            counts[head(path)] = counts.get(head(path), 0) + 1
         for path, table in self._tables.items():
             own = [key for key in left if key == path or key.startswith(f"{path}.")]
             table.message.say(" ".join(left.pop(key) for key in own))
@@ -322,27 +348,16 @@ class ExperimentForm(QScrollArea):
             field.show_where(matters(path, typed))
         for table in self._tables.values():
             table.show_relevant()
+        self.phases.show_first(self._plain)
 
     # -- looks -------------------------------------------------------------------------------------------------
 
     def restyle(self, theme: Theme) -> None:
         self._theme = theme
         # The sheet first: putting it on takes back the colors that widgets have been given by themselves.
-        surface = QColor(theme.surface).name()
-        self.setStyleSheet(f"""
-#formBody {{ background: {theme.window}; }}
-#card {{ background: {surface}; border: 1px solid {theme.border}; border-radius: 5px; }}
-#smallButton {{ padding: 0; }}
-#sectionHead {{ text-align: left; font-weight: 600; padding: 5px 4px; border: 0;
-               border-bottom: 1px solid {theme.border}; border-radius: 0; }}
-#sectionHead:focus {{ border-bottom-color: {theme.accent}; }}
-QLineEdit, QPlainTextEdit {{ background: {surface}; border: 1px solid {theme.border}; border-radius: 4px;
-               padding: 2px 4px; selection-background-color: {theme.accent}; selection-color: {theme.on_accent}; }}
-QPlainTextEdit {{ padding: 0; }}
-QLineEdit:focus, QPlainTextEdit:focus {{ border-color: {theme.accent}; }}
-QLineEdit[wrong="true"], QPlainTextEdit[wrong="true"] {{ border-color: {theme.danger}; }}
-""")
+        self.setStyleSheet(form_sheet(theme))
         self.message.set_color(theme.danger)
+        self.device_advice.restyle(theme)
         self.compare.restyle(theme)
         for _, section in self._sections:
             section.restyle(theme)
@@ -351,42 +366,12 @@ QLineEdit[wrong="true"], QPlainTextEdit[wrong="true"] {{ border-color: {theme.da
         for table in self._tables.values():
             table.restyle(theme)
 
+    def _take_device(self, device: str, threads: int) -> None:
+        self._plain[DEVICE].set_raw(device)
+        if device == "cpu":
+            self._plain["training.threads"].set_raw(str(threads))
+        self.check()
+
     def _edited(self) -> None:
         if not self._filling:
             self._timer.start()
-
-
-def _expression_error(error: BaseException) -> ExpressionError | None:
-    """The wrong expression behind an error, where that is what it is about."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ExpressionError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
-
-
-def _head(path: str) -> str:
-    """The path of the field or table that a longer path leads into."""
-    return ".".join(path.split(".")[:2])
-
-
-def _inside(rest: str) -> str:
-    """The place within a field in words: 'entry 2' of '1', a name as it is."""
-    return ", ".join(f"entry {int(part) + 1}" if part.isdecimal() else part for part in rest.split("."))
-
-
-def _at(data: dict[str, Any], path: str) -> Any:
-    place: Any = data
-    for part in path.split("."):
-        place = place[part]
-    return place
-
-
-def _put(data: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for part in parents:
-        data = data.setdefault(part, {})
-    data[last] = value
-
-

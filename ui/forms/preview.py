@@ -56,6 +56,9 @@ def _rows(e: Experiment) -> Iterator[tuple[str, str]]:
     yield "Points", f"{e.sampling.kind}, {kept}"
     yield "Optimizer", f"{e.optimizer.kind}, learning rate {write('real', e.optimizer.learning_rate)}"
     yield "Training", f"{e.training.steps:,} steps, {e.training.precision}"
+    if e.phases:
+        yield "Then", "\n".join(f"{phase.optimizer.kind}, at most {phase.steps:,} steps, {phase.precision}"
+                                for phase in e.phases)
     yield "Compared with", "\n".join(f"{v.label}: {write_changes(v.set)}" for v in e.compare)
 
 

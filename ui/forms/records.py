@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ui.forms.field import Field, MessageLabel
 from ui.forms.schema import FieldRow
@@ -19,7 +28,7 @@ from ui.theme import LIGHT, Theme
 _SHARES = {"name": 5, "term": 5, "points": 3}
 #: Columns that few rows need; they are shown where they are set, or on request.
 _RARE = frozenset({"measure", "columns", "noise", "seed"})
-_NOUNS = {"residuals": "equation", "conditions": "condition", "observations": "observation"}
+_NOUNS = {"residuals": "equation", "conditions": "condition", "observations": "observation", "phases": "phase"}
 
 
 class Card(QFrame):
@@ -42,7 +51,7 @@ class Card(QFrame):
         self.remove.setFixedSize(20, 20)
         self.remove.clicked.connect(partial(table.remove, self))
         rare = [field.row.label.lower() for field in self.fields if field.row.name in _RARE]
-        self.more = QToolButton(self)
+        self.more: QAbstractButton = QToolButton(self)
         self.more.setObjectName("smallButton")
         self.more.setFixedSize(20, 20)
         self.more.setText("\u22ef")
@@ -77,6 +86,16 @@ class Card(QFrame):
 
     def raw(self) -> dict[str, str]:
         return {field.row.name: field.raw() for field in self.fields}
+
+    def restyle(self, theme: Theme) -> None:
+        self.remove.setIcon(icon("remove", QColor(theme.muted)))
+        for field in self.fields:
+            field.restyle(theme)
+
+    def tell_place(self, number: int, noun: str, count: int) -> None:
+        """Which row of how many this is, counted from 1, and what rows are called."""
+        self.remove.setToolTip(f"Remove this {noun}.")
+        self.remove.setAccessibleName(f"Remove {noun} {number}")
 
 
 class Records(QWidget):
@@ -130,13 +149,21 @@ class Records(QWidget):
         for card in self.cards:
             yield from card.fields
 
+    def new_card(self) -> Card:
+        """An empty row."""
+        return Card(self, self.row.columns)
+
     def path_of(self, card: Card, name: str) -> str:
         number = self.cards.index(card) if card in self.cards else len(self.cards)
         return f"{self.path}.{number}.{name}"
 
-    def set_base(self, rows: list[dict[str, Any]], *, show: bool) -> None:
+    def base(self) -> list[dict[str, Any]]:
+        """The rows that changes are counted against."""
+        return self._base
+
+    def set_base(self, rows: Sequence[Mapping[str, Any]], *, show: bool) -> None:
         """The rows that the experiment was opened with; `show` puts them into the editors."""
-        self._base = rows
+        self._base = [dict(row) for row in rows]
         if show:
             self._removed.clear()
             self._resize(len(rows))
@@ -172,9 +199,7 @@ class Records(QWidget):
         self.add_button.setIcon(icon("add", QColor(theme.accent)))
         self.return_button.setIcon(icon("undo", QColor(theme.accent)))
         for card in self.cards:
-            card.remove.setIcon(icon("remove", QColor(theme.muted)))
-            for field in card.fields:
-                field.restyle(theme)
+            card.restyle(theme)
 
     def _add_empty(self) -> None:
         columns = {row.name: row.default or "" for row in self.row.columns}
@@ -209,20 +234,18 @@ class Records(QWidget):
             card.hide()
             card.deleteLater()
         while len(self.cards) < count:
-            card = Card(self, self.row.columns)
+            card = self.new_card()
             self.cards.append(card)
             self._cards.addWidget(card)
             for field in card.fields:
                 field.edited.connect(self.edited)
                 field.set_tip()
-                field.restyle(self._theme)
-            card.remove.setIcon(icon("remove", QColor(self._theme.muted)))
+            card.restyle(self._theme)
         if before != count:
             self.rebuilt.emit()
 
     def _refresh(self) -> None:
         self.return_button.setVisible(bool(self._removed))
         self.show_relevant()
-        for number, card in enumerate(self.cards):
-            card.remove.setToolTip(f"Remove this {self._noun}.")
-            card.remove.setAccessibleName(f"Remove {self._noun} {number + 1}")
+        for number, card in enumerate(self.cards, 1):
+            card.tell_place(number, self._noun, len(self.cards))

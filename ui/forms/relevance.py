@@ -13,6 +13,9 @@ from types import MappingProxyType
 Typed = Mapping[str, tuple[str, ...]]
 Rule = Callable[[Typed], bool]
 
+#: Optimizers whose steps are as long as a learning rate says; the others find the length themselves.
+RATED = ("adam", "adamw", "gd", "soap", "muon", "spring")
+
 
 def one_of(path: str, *choices: str) -> Rule:
     """Where a field has one of these texts."""
@@ -47,6 +50,9 @@ _RAF = one_of("network.raf", "learnable", "assigned")
 _CUT = filled("decomposition.splits")
 _DRAWN_BY_RESIDUAL = one_of("sampling.kind", "rad", "rar-d")
 
+_MOMENTS = one_of("optimizer.kind", "adam", "adamw", "soap", "muon")
+_DECAY = one_of("optimizer.kind", *RATED)
+
 #: Path of a field: where it matters.
 RULES: Mapping[str, Rule] = MappingProxyType({
     "problem.truth": either(filled("problem.unknowns"), filled("problem.readings")),
@@ -79,11 +85,21 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "balancing.points_decay": one_of("balancing.points", "residual-attention"),
     "balancing.chunks": one_of("balancing.points", "causal"),
     "balancing.epsilon": one_of("balancing.points", "causal"),
-    "optimizer.beta1": one_of("optimizer.kind", "adam"),
-    "optimizer.beta2": one_of("optimizer.kind", "adam"),
-    "optimizer.epsilon": one_of("optimizer.kind", "adam"),
-    "optimizer.decay_rate": not_only("optimizer.decay", "cosine"),
-    "optimizer.decay_steps": not_only("optimizer.decay", "cosine"),
+    "optimizer.learning_rate": _DECAY,
+    "optimizer.beta1": _MOMENTS,
+    "optimizer.beta2": _MOMENTS,
+    "optimizer.epsilon": _MOMENTS,
+    "optimizer.weight_decay": one_of("optimizer.kind", "adam", "adamw", "gd", "soap", "muon"),
+    "optimizer.clip": one_of("optimizer.kind", "adam", "adamw", "gd", "soap", "muon"),
+    "optimizer.decay": _DECAY,
+    "optimizer.decay_rate": both(_DECAY, not_only("optimizer.decay", "cosine")),
+    "optimizer.decay_steps": both(_DECAY, not_only("optimizer.decay", "cosine")),
+    "optimizer.damping": one_of("optimizer.kind", "levenberg-marquardt", "gauss-newton-cg", "spring"),
+    "optimizer.momentum": one_of("optimizer.kind", "muon", "spring"),
+    "optimizer.history": one_of("optimizer.kind", "lbfgs"),
+    "optimizer.refresh": one_of("optimizer.kind", "soap"),
+    "optimizer.cg_iterations": one_of("optimizer.kind", "gauss-newton-cg"),
+    "optimizer.form": one_of("optimizer.kind", "levenberg-marquardt"),
 })
 
 

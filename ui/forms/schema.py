@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -25,8 +25,14 @@ MORE = ("Data, unknowns, constraints", ("observations", "unknowns", "truth", "av
 TITLES = {
     "residuals": "Equations", "decomposition": "Sub-domains", "splits": "Cuts", "initial": "Start of weights",
     "raf": "RAF activation", "raf_basis": "RAF basis", "raf_blocks": "RAF blocks", "raf_start": "RAF start",
-    "raf_width": "RAF width", "hard": "Hard constraints", "exact": "Exact solution", "every": "Drawn anew every",
+    "raf_width": "RAF width", "cg_iterations": "CG iterations", "hard": "Hard constraints", "exact": "Exact solution",
+    "every": "Drawn anew every", "optimizer.kind": "Optimizer", "sampling.kind": "Points from",
 }
+
+LONGEST = 18  # letters of a choice that fit beside its label
+
+#: Where a section of the table of phases stands: after what the first phase is made of.
+PHASES = "phases"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +55,8 @@ class FieldRow:
 
     @property
     def label(self) -> str:
-        return TITLES.get(self.name) or label_of(self.name)
+        last = self.name.rpartition(".")[2]
+        return TITLES.get(self.name) or TITLES.get(last) or label_of(last)
 
     @property
     def formula(self) -> bool:
@@ -58,7 +65,8 @@ class FieldRow:
     @property
     def wide(self) -> bool:
         """Whether its editor needs the form's whole width."""
-        return self.formula or self.kind == "wholes by line"
+        return (self.formula or self.kind == "wholes by line"
+                or self.kind == "choice" and max(map(len, self.choices)) > LONGEST)
 
     def read(self, text: str) -> Any:
         """The value that `text` says. Raises ValueError with a sentence."""
@@ -95,11 +103,15 @@ class SectionRow:
 
 def sections(model: type[BaseModel] = Experiment, *, without: frozenset[str] = frozenset({"compare"}),
              ) -> tuple[SectionRow, ...]:
-    """One section for every model in `model`, two for a problem, and a last one for its own plain fields."""
+    """One section for every model in `model`, two for a problem, one for phases, one for its own plain fields."""
     own: list[FieldRow] = []
     out: list[SectionRow] = []
     for name, info in model.model_fields.items():
         if name in without:
+            continue
+        if name == PHASES:
+            place = next((i for i, row in enumerate(out, 1) if row.name == "training"), len(out))
+            out.insert(place, SectionRow(name="", title="Phases", fields=(phases_row(info),)))
             continue
         if _is_model(info.annotation):
             fields = tuple(field_row(key, sub) for key, sub in info.annotation.model_fields.items())  # type: ignore[union-attr]
@@ -111,6 +123,24 @@ def sections(model: type[BaseModel] = Experiment, *, without: frozenset[str] = f
         else:
             own.append(field_row(name, info))
     return (*out, SectionRow(name="", title="About", fields=tuple(own)))
+
+
+def phases_row(info: FieldInfo) -> FieldRow:
+    """The table of phases: each a row with the fields of a model, those of its parts with dotted names."""
+    record = get_args(info.annotation)[0]
+    return FieldRow(name=PHASES, kind="records", description=info.description or "", columns=flat(record), model=record)
+
+
+def flat(model: type[BaseModel]) -> tuple[FieldRow, ...]:
+    """A row for every field of a model; those of the models in it are called 'optimizer.kind'."""
+    out: list[FieldRow] = []
+    for name, info in model.model_fields.items():
+        if _is_model(info.annotation):
+            inner = info.annotation.model_fields.items()  # type: ignore[union-attr]
+            out += [replace(field_row(key, sub), name=f"{name}.{key}") for key, sub in inner]
+        else:
+            out.append(field_row(name, info))
+    return tuple(out)
 
 
 def field_row(name: str, info: FieldInfo) -> FieldRow:

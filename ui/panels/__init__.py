@@ -12,6 +12,7 @@ from ui.panels.landscape import LandscapePanel
 from ui.panels.liveness import LivenessPanel
 from ui.panels.losses import ErrorPanel, LossesPanel
 from ui.panels.ntk import NtkPanel
+from ui.panels.optimizer import OptimizerPanel
 from ui.panels.panel import Lane, Panel
 from ui.panels.readings import ReadingsPanel
 from ui.panels.slopes import SlopesPanel
@@ -42,6 +43,7 @@ PANELS: tuple[type[Panel], ...] = (
     GradientHistoryPanel,
     AlignmentPanel,
     StepCheckPanel,
+    OptimizerPanel,
 )
 
 __all__ = ["PANELS", "Lane", "Panel"]

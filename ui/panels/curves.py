@@ -16,6 +16,11 @@ from ui.plots.plot import Plot
 from ui.theme import Theme
 
 
+def borders_in(update: Update) -> set[int]:
+    """The steps at which a phase of the run begins, as the journal tells them; not the first one's."""
+    return {event.step for event in update.events if event.kind == "phase" and event.step > 0}
+
+
 class CurvePanel(Panel):
     """Curves by name and lane: a color for each name, solid for lane 0 and dashed for lane 1."""
 
@@ -29,6 +34,7 @@ class CurvePanel(Panel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._borders: set[int] = set()  # the steps at which phases begin
         self.view = CurveView(self.figure, logarithmic=self.logarithmic, smoothing=self.smoothing,
                               quantity=self.quantity, grain=self.grain)
         self.view.color = self.color
@@ -78,6 +84,8 @@ class CurvePanel(Panel):
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         super().begin(lanes)
+        self._borders = set()
+        self.plot.set_borders(())
         own = {lane.index: self.names([lane]) for lane in lanes}
         self.view.begin({lane.index: lane.label for lane in lanes}, own, self.names(lanes), steps_of(lanes))
 
@@ -85,6 +93,9 @@ class CurvePanel(Panel):
         super().receive(lane, update)
         for frame in update.scalars:
             self.view.append(lane, frame.step, self.numbers(frame))
+        if borders := borders_in(update) - self._borders:
+            self._borders |= borders
+            self.plot.set_borders(sorted(self._borders))
 
     def draw(self) -> None:
         super().draw()

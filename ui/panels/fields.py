@@ -123,9 +123,9 @@ class FieldsPanel(Panel):
 
     def receive(self, lane: int, update: Update) -> None:
         super().receive(lane, update)
-        for event in update.events:
-            if event.kind == "view":
-                self.slices.refused(event.text)
+        self.slices.meet(update.status)
+        for event in (one for one in update.events if one.kind == "view"):
+            self.slices.refused(event.text)
         frame = update.frames.get("fields")
         if isinstance(frame, FieldsFrame):
             if not self._met:

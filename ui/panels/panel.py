@@ -62,8 +62,8 @@ def loss_terms(lanes: Sequence[Lane]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 
 def steps_of(lanes: Sequence[Lane]) -> float:
-    """The steps of the longest lane."""
-    return float(max((lane.experiment.training.steps for lane in lanes), default=0))
+    """The steps of the longest lane, all its phases included."""
+    return float(max((lane.experiment.total_steps for lane in lanes), default=0))
 
 
 def narrow(box: QComboBox, letters: int) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from studio.messages import Update
+from ui.panels.optimizer import PREFIX
 from ui.panels.panel import Lane, Panel, steps_of
 from ui.panels.parts import part_of
 from ui.plots.curves import CurveView, table_of
@@ -168,6 +169,8 @@ class ReadingsPanel(Panel):
             split: dict[str, dict[str, float]] = {}
             slopes: dict[str, float] = {}
             for name, value in frame.readings.items():
+                if name.startswith(PREFIX):
+                    continue  # those have a panel of their own
                 kind = self.kind_of(name)
                 if kind == SLOPES and part_of(name)[0]:
                     slopes[name] = value

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from core.frames import FieldsFrame
+from studio.messages import ENDED, Status
 from ui.panels.field_time import Player
 from ui.panels.panel import narrow
 from ui.plots.ticks import number
@@ -32,6 +33,7 @@ CELL = 176  # pixels that a held input needs
 ALONE = "alone"
 TIP = ("A running, paused or just finished run computes the slice at once; of a run that was opened from its file "
        "only the recorded slices can be shown.")
+EARLY = "The run computes this slice when it begins."
 
 
 class NumberField(QLineEdit):
@@ -139,6 +141,8 @@ class SliceBar(QWidget):
         self._seen: tuple[tuple[str, ...], dict[str, float]] | None = None
         self._waiting: tuple[tuple[str, ...], dict[str, float]] | None = None  # what was asked for and is not there
         self._dirty = False
+        self._met = False  # a run has said something, so that one can be asked
+        self._early: tuple[tuple[str, ...], dict[str, float]] | None = None  # what was chosen before there was a run
         self.across, self.upwards = QComboBox(self), QComboBox(self)
         for box, which in ((self.across, "first"), (self.upwards, "second")):
             narrow(box, 4)
@@ -188,6 +192,7 @@ class SliceBar(QWidget):
 
     def begin(self, domain: Mapping[str, tuple[float, float]]) -> None:
         """Another problem: the first two inputs run, the others are held in the middle, as a run begins."""
+        early = self._early if dict(domain) == self.domain else None  # the panels begin anew at the start of a run
         for timer in (self._throttle, self._patience):
             timer.stop()
         self._seen = self._waiting = None
@@ -211,6 +216,23 @@ class SliceBar(QWidget):
                 box.addItems(names)
         self.say("")
         self._show_axes(tuple(self.domain)[:2])
+        self._met, self._early = False, early
+        if early is not None:
+            self._show(*early)
+            self.say(EARLY)
+
+    def meet(self, status: Status) -> None:
+        """A run has said how it stands. The first time, it is asked for the slice that was chosen before it."""
+        if self._met:
+            return
+        self._met = True
+        early, self._early = self._early, None
+        if early is not None:
+            self.say("")
+            if status.state in ENDED:  # a run that is shown as it was recorded
+                self._show(tuple(self.domain)[:2], {name: sum(ends) / 2 for name, ends in self.domain.items()})
+            else:
+                self.ask()
 
     @property
     def waiting(self) -> bool:
@@ -257,6 +279,11 @@ class SliceBar(QWidget):
 
     def ask(self) -> None:
         """Ask for the slice that stands here; soon, where one was asked for a moment ago."""
+        if not self._met:
+            self._early = self.axes, self.fixed()
+            self._stop_players()
+            self.say(EARLY)
+            return
         self._waiting = self.axes, self.fixed()
         if self._throttle.isActive():
             self._dirty = True
@@ -300,17 +327,22 @@ class SliceBar(QWidget):
     def _give_up(self) -> None:
         self._patience.stop()
         self._waiting, self._dirty = None, False
-        for one in self.held.values():
-            if one.player is not None:
-                one.player.stop()
+        self._stop_players()
         if self._seen is None:
             self._seen = tuple(self.domain)[:2], {name: sum(ends) / 2 for name, ends in list(self.domain.items())[2:]}
         self._follow()
         self.say("No run has answered: the slice is the one before.")
 
+    def _stop_players(self) -> None:
+        for one in self.held.values():
+            if one.player is not None:
+                one.player.stop()
+
     def _follow(self) -> None:
         assert self._seen is not None
-        inputs, fixed = self._seen
+        self._show(*self._seen)
+
+    def _show(self, inputs: tuple[str, ...], fixed: Mapping[str, float]) -> None:
         for name, value in fixed.items():
             if name in self.held:
                 self.held[name].show_value(value)

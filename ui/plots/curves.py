@@ -58,6 +58,7 @@ class CurveView(QWidget):
         self.names_drawn: list[str] = []
         self.marks: list[Mark] = []
         self.running = False
+        self.from_first = False  # the steps begin with the first one that has a value, not with 0
         self.now: float | None = None  # the step that the window has gone back to
         self.color: Callable[[str], str] = self.color_in_order
         self.short: Callable[[str], str] = str  # a curve's name as the legend has it
@@ -200,8 +201,16 @@ class CurveView(QWidget):
             margin = 0.04 * span  # a curve on the frame would not be seen
         self._y_scale.update(low - margin, high + margin)
         if math.isfinite(self._y_scale.low):
-            self.plot.set_range(0.0, step_limit(last, self._total_steps), self._y_scale.low, self._y_scale.high)
+            first = self._first()  # the limit is rounded on what is drawn: a short phase comes late in a long run
+            limit = first + step_limit(last - first, self._total_steps - first)
+            self.plot.set_range(first, limit, self._y_scale.low, self._y_scale.high)
         return False
+
+    def _first(self) -> float:
+        """Where the steps begin."""
+        if not self.from_first:
+            return 0.0
+        return min((float(c.series.steps[0]) for c in self.curves.values() if len(c.series)), default=0.0)
 
     def _ends(self, series: Series) -> tuple[float, float]:
         _, values = thin(*series.visible(-math.inf, math.inf), 400)

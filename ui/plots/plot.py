@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QWidget
 
 from ui.plots.canvas import SMALL, Readout
 from ui.plots.ticks import Floats, Ticks, linear_ticks, log_ticks, step_ticks
-from ui.theme import LIGHT, Theme, font, load_fonts
+from ui.theme import LIGHT, Theme, font, load_fonts, mix
 
 DASH = 0.008  # half the length of a lone point, as a share of the axis
 
@@ -84,6 +84,7 @@ class Plot(pg.PlotWidget):
         item.showGrid(x=False, y=False)
         self.cursor = self._upright()  # where the mouse is, here or in another panel
         self.now = self._upright()  # the step that the window has gone back to
+        self.borders: list[pg.InfiniteLine] = []  # where a phase of the run begins
         self.readout = Readout(self)
         self.reader: Callable[[float], str] = lambda step: ""
         self.setMouseTracking(True)
@@ -139,6 +140,20 @@ class Plot(pg.PlotWidget):
     def set_now(self, step: float | None) -> None:
         """The step that the window shows; None while it shows the newest."""
         _place(self.now, step)
+
+    def set_borders(self, steps: Sequence[float]) -> None:
+        """Upright lines at the steps where a phase of the run begins."""
+        for line in self.borders:
+            self.getPlotItem().removeItem(line)
+        self.borders = [self._upright() for _ in steps]
+        for line, step in zip(self.borders, steps, strict=True):
+            line.setZValue(-3)
+            _place(line, step)
+        self._dress_borders()
+
+    def _dress_borders(self) -> None:
+        for line in self.borders:
+            line.setPen(pg.mkPen(mix(self.theme.accent, self.theme.plot, 0.6), width=1, dash=[2.0, 3.0]))
 
     # -- items -------------------------------------------------------------------------------------
 
@@ -244,6 +259,7 @@ class Plot(pg.PlotWidget):
             self._name_axes()
         self.cursor.setPen(pg.mkPen(theme.muted))
         self.now.setPen(pg.mkPen(theme.accent, width=2))
+        self._dress_borders()
         self.readout.restyle(theme)
 
     # -- the mouse ---------------------------------------------------------------------------------

@@ -138,8 +138,9 @@ def _listen(process: subprocess.Popen[str], job: Job,
     out = process.stdout
 
     def pump() -> None:
-        for line in out:
-            lines.put(line)
+        with out:
+            for line in out:
+                lines.put(line)
         lines.put(None)
 
     threading.Thread(target=pump, daemon=True, name="accuracy").start()
@@ -349,5 +350,6 @@ def draw(path: Path, folder: Path, problems: Sequence[str]) -> None:
     """One figure for each problem, by the window's drawing code in a process of its own; says where it cannot."""
     done = subprocess.run([sys.executable, "-m", "ui.accuracy", str(path.absolute()), "--to", str(folder.absolute()),
                            *problems], cwd=ROOT, capture_output=True, text=True, check=False)
-    said = done.stdout if done.returncode == 0 else f"the figures were not drawn: {done.stderr.strip().splitlines()[-1:]}"
+    last = done.stderr.strip().splitlines()[-1:]
+    said = done.stdout if done.returncode == 0 else f"the figures were not drawn: {last}"
     print(said.strip(), file=sys.stderr)

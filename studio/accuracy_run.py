@@ -153,7 +153,8 @@ class Measuring:
             with np.errstate(all="ignore"):
                 self.errors = self._fields.relative_l2(trainer)
             if self.title not in self.errors:
-                raise AccuracyError(f"there is no error of '{self.title}'; there are {', '.join(self.errors) or 'none'}")
+                there = ", ".join(self.errors) or "none"
+                raise AccuracyError(f"there is no error of '{self.title}'; there are {there}")
             error = self.errors[self.title]
             self._say({"seconds": seconds, "error": error if math.isfinite(error) else None,
                        "step": trainer.iteration})

@@ -21,6 +21,8 @@ SCALE = 2  # pixels of the picture for one of its layout
 LEFT, TOP, BOTTOM, RIGHT = 66, 40, 50, 14
 LINE = 18  # pixels of a line of the legend
 LETTER, SMALL = 13, 11
+LINES = ("line", "dots", "thin")
+ORDER = ("thin", "square", "target", "dots", "line")  # what is painted last is in front
 
 Points = Sequence[tuple[float, float]]
 
@@ -29,8 +31,8 @@ Points = Sequence[tuple[float, float]]
 class Curve:
     """(x, y) pairs. What is not finite or not positive is left out, and the line is broken there.
 
-    color: an index of the theme's colors. label: in the legend; '' for none. mark: 'line', 'thin', 'target' (a line
-    from the left to the point, and a diamond), 'square' (hollow, at each point).
+    color: an index of the theme's colors. label: in the legend; '' for none. mark: 'line', 'dots' (a line with a dot at
+    each point), 'thin', 'target' (a line from the left to the point, and a diamond), 'square' (hollow, at each point).
     """
 
     points: Points
@@ -109,7 +111,7 @@ class _Painted:
         self._axes()
         p.save()
         p.setClipRect(self.box)
-        for curve in sorted(self.chart.curves, key=lambda c: ("thin", "square", "target", "line").index(c.mark)):
+        for curve in sorted(self.chart.curves, key=lambda curve: ORDER.index(curve.mark)):
             self._curve(curve)
         p.restore()
         p.setPen(QPen(QColor(theme.border), 1))
@@ -158,7 +160,7 @@ class _Painted:
         color = self.theme.term(curve.color)
         if curve.mark == "thin":
             color = mix(color, self.theme.plot, 0.45)
-        pen = QPen(QColor(color), {"line": 2.6, "thin": 1.0}.get(curve.mark, 1.4))
+        pen = QPen(QColor(color), {"line": 2.6, "dots": 1.8, "thin": 1.0}.get(curve.mark, 1.4))
         if curve.dashed or curve.mark == "target":
             pen.setStyle(Qt.PenStyle.DashLine)
         pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
@@ -168,12 +170,15 @@ class _Painted:
         p = self.painter
         p.setPen(self._pen(curve))
         p.setBrush(Qt.BrushStyle.NoBrush)
-        if curve.mark in ("line", "thin"):
+        if curve.mark in LINES:
             for run in runs(curve.points):
                 corners = [self._at(x, y) for x, y in run]
-                if len(corners) == 1:
-                    p.drawEllipse(corners[0], 2.0, 2.0)
                 p.drawPolyline(QPolygonF(corners))
+                if curve.mark == "dots" or len(corners) == 1:
+                    p.setBrush(QColor(self.theme.term(curve.color)))
+                    for corner in corners:
+                        p.drawEllipse(corner, 2.5, 2.5)
+                    p.setBrush(Qt.BrushStyle.NoBrush)
             return
         for x, y in curve.points:
             at = self._at(x, y)
@@ -197,7 +202,7 @@ class _Painted:
         wide = self.chart.legend - 44
         for curve in (curve for curve in self.chart.curves if curve.label):
             middle = top + LINE / 2
-            if curve.mark in ("line", "thin"):
+            if curve.mark in LINES:
                 p.setPen(self._pen(curve))
                 p.drawLine(QPointF(left, middle), QPointF(left + 24, middle))
             else:
@@ -218,18 +223,18 @@ class _Painted:
 
 
 def decades(low: float, high: float) -> list[tuple[float, str]]:
-    """(exponent, label or '') of the lines between two exponents: powers of ten, and 2 and 5 where there is room."""
+    """(exponent, label or '') of the lines between two exponents: powers of ten, others where there is room."""
     out: list[tuple[float, str]] = []
     every = max(1, math.ceil((high - low) / 9))
     for whole in range(math.floor(low), math.ceil(high) + 1):
-        for digit in (1, 2, 5):
+        for digit in range(1, 10) if high - low < 1 else (1, 2, 5):
             at = whole + math.log10(digit)
             if not low <= at <= high or (digit > 1 and high - low > 5):
                 continue
             if digit == 1:
                 out.append((at, power_of_ten(whole) if whole % every == 0 else ""))
             else:
-                out.append((at, _short(digit, whole) if high - low < 1.5 else ""))
+                out.append((at, _short(digit, whole) if high - low < 1.5 and digit < 9 else ""))
     return out
 
 

@@ -17,6 +17,7 @@ import math
 import os
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -114,7 +115,7 @@ def recipe(problem: str, method: str, constants: dict[str, float]) -> Recipe:
     ours = {
         "helmholtz": {"hidden": (30, 30, 30), "domain": 1500, "boundary": 400, "weights": 100.0},
         "helmholtz-hard": {"hidden": (30,) * 4, "domain": 2000, "features": _periodic_square, "output": _sine_output},
-        "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100, "weights": 100.0, "decay": None},
+        "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100, "weights": 100.0, "decay": None},  # noqa: E501
         "burgers": {"hidden": (30, 30, 30), "domain": 3000, "boundary": 0, "initial": 0, "conditions": "",
                         "output": _burgers_output},
         "allen-cahn": {"hidden": (40, 40, 40), "domain": 4000, "boundary": 0, "initial": 0, "conditions": "",
@@ -233,8 +234,16 @@ def _equations(model: Any) -> int:
     return count
 
 
+def end_with_input() -> None:
+    """End this process when whoever started it has ended, however that came about."""
+    while os.read(0, 4096):
+        pass
+    os._exit(130)
+
+
 def main(arguments: list[str]) -> int:
     given = json.loads(arguments[0])
+    threading.Thread(target=end_with_input, daemon=True).start()
     torch.set_num_threads(given["threads"])
     dde.config.set_random_seed(given["seed"])
     if given["method"] == "deepxde-best":

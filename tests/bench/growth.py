@@ -21,8 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import rounds
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -70,10 +68,11 @@ def sized(axis: str, value: int) -> Experiment:
 def one(given: dict[str, Any]) -> dict[str, Any]:
     """Measure one size in this process; only start where there is no axis."""
     from core.engine import EagerEngine
+    from studio.accuracy_run import peak_mb
     from studio.build import build_trainer
 
     if not given["axis"]:
-        return {"peak_mb": rounds.peak_mb()}
+        return {"peak_mb": peak_mb()}
     experiment = sized(given["axis"], given["value"]).with_changes({"training.threads": given["threads"]})
     trainer = build_trainer(experiment)
     assert isinstance(trainer.engine, EagerEngine)
@@ -87,7 +86,7 @@ def one(given: dict[str, Any]) -> dict[str, Any]:
     while steps < FEWEST or time.perf_counter() - begun < given["seconds"]:
         trainer.step()
         steps += 1
-    return {"steps_per_second": steps / (time.perf_counter() - begun), "steps": steps, "peak_mb": rounds.peak_mb(),
+    return {"steps_per_second": steps / (time.perf_counter() - begun), "steps": steps, "peak_mb": peak_mb(),
             "parameters": trainer.objective.size, "points": trainer.objective.points, "portions": portions}
 
 
@@ -116,7 +115,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of steps for each size (default 5)")
     parser.add_argument("--most", type=int, default=1_000_000_000, help="the largest value of an axis that is measured")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULT, help="the file to write; the figure goes to docs, or beside "
+    parser.add_argument("--out", type=Path, default=RESULT, help="the file to write; the figure goes to docs, or beside "  # noqa: E501
                         "another file")
     parser.add_argument("--one", help="one measurement, as JSON; what the command calls")
     given = parser.parse_args()
@@ -137,7 +136,7 @@ def main() -> int:
                 rows.append(row)
                 said = f"{row['steps_per_second']:.3g} | {row['peak_mb']:.0f}" if "error" not in row else row["error"]
                 print(f"| {axis} | {value:,} | {engine} | {said} |", flush=True)
-    result = {"what": "steps per second and peak resident memory as one thing grows from Helmholtz M1 with 1,000 points",
+    result = {"what": "steps per second and peak resident memory as one thing grows from Helmholtz M1 with 1,000 points",  # noqa: E501
               "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "threads": given.threads,
               "peak_mb_at_start": start.get("peak_mb"), "rows": rows}
     given.out.parent.mkdir(parents=True, exist_ok=True)

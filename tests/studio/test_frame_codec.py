@@ -229,8 +229,11 @@ def test_an_array_of_objects_is_refused() -> None:
 def test_damaged_bytes_are_told_never_misread(position: int, change: int) -> None:
     data = bytearray(encode(gradients_frame()))
     data[position % len(data)] ^= change
-    with pytest.raises(FrameCodecError):
-        decode(bytes(data))
+    try:
+        frame = decode(bytes(data))
+    except FrameCodecError:
+        return
+    assert encode(frame) == encode(gradients_frame())  # a bit that zlib does not read
 
 
 @given(st.binary(max_size=60))

@@ -350,6 +350,6 @@ def draw(path: Path, folder: Path, problems: Sequence[str]) -> None:
     """One figure for each problem, by the window's drawing code in a process of its own; says where it cannot."""
     done = subprocess.run([sys.executable, "-m", "ui.accuracy", str(path.absolute()), "--to", str(folder.absolute()),
                            *problems], cwd=ROOT, capture_output=True, text=True, check=False)
-    last = done.stderr.strip().splitlines()[-1:]
+    last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
     said = done.stdout if done.returncode == 0 else f"the figures were not drawn: {last}"
     print(said.strip(), file=sys.stderr)

@@ -5,7 +5,8 @@
 
 Helmholtz (1, 4) is solved by all: a tanh network 2-50-50-50-1, float32, Adam, 4 x 128 boundary points. Klein-Gordon,
 Burgers, the cavity by its stream function (third derivatives) and Kuramoto-Sivashinsky (fourth) are solved by ours,
-by nested autograd, and by DeepXDE as it is and with a compiled residual. The engines of one size are all started and
+by nested autograd, and by DeepXDE as it is and with a compiled residual (it evaluates residuals at boundary points
+too, which is its way). The engines of one size are all started and
 warmed up, then take turns: a round of steps each, again and again, so that what else happens on the machine hits all
 alike. Only one works at a time, all on the same cores. Prints a table, with the most memory that each engine's process
 has held, and writes results/bench-speed.json.

@@ -161,6 +161,11 @@ def figure(wanted: Sequence[Tile], path: Path, theme: Theme) -> Path:
             painter.drawImage(x, y + SCALE * TITLE, _picture(tile, theme))
     finally:
         painter.end()
+    return written(image, path)
+
+
+def written(image: QImage, path: Path) -> Path:
+    """Write a picture as PNG; its path. Raises OSError with the reason."""
     with path.open("wb"):  # an unwritable path raises here, with the system's own reason
         pass
     if not image.save(str(path), "PNG"):  # type: ignore[call-overload]  # a text is what it takes, not bytes

@@ -14,6 +14,7 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
+from ui.claims import written
 from ui.plots.ticks import power_of_ten
 from ui.theme import Theme, font, mix
 
@@ -74,11 +75,7 @@ def draw(charts: Sequence[Chart], path: Path, theme: Theme, columns: int = 1) ->
             painter.restore()
     finally:
         painter.end()
-    with path.open("wb"):  # an unwritable path raises here, with the system's own reason
-        pass
-    if not image.save(str(path), "PNG"):  # type: ignore[call-overload]  # a text is what it takes, not bytes
-        raise OSError(f"the picture could not be written to {path}")
-    return path
+    return written(image, path)
 
 
 def bounds(values: Sequence[float]) -> tuple[float, float]:

@@ -115,7 +115,8 @@ def recipe(problem: str, method: str, constants: dict[str, float]) -> Recipe:
     ours = {
         "helmholtz": {"hidden": (30, 30, 30), "domain": 1500, "boundary": 400, "weights": 100.0},
         "helmholtz-hard": {"hidden": (30,) * 4, "domain": 2000, "features": _periodic_square, "output": _sine_output},
-        "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100, "weights": 100.0, "decay": None},  # noqa: E501
+        "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100,
+                         "weights": 100.0, "decay": None},
         "burgers": {"hidden": (30, 30, 30), "domain": 3000, "boundary": 0, "initial": 0, "conditions": "",
                         "output": _burgers_output},
         "allen-cahn": {"hidden": (40, 40, 40), "domain": 4000, "boundary": 0, "initial": 0, "conditions": "",

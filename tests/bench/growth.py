@@ -115,8 +115,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of steps for each size (default 5)")
     parser.add_argument("--most", type=int, default=1_000_000_000, help="the largest value of an axis that is measured")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULT, help="the file to write; the figure goes to docs, or beside "  # noqa: E501
-                        "another file")
+    parser.add_argument("--out", type=Path, default=RESULT,
+                        help="the file to write; the figure goes to docs, or beside another file")
     parser.add_argument("--one", help="one measurement, as JSON; what the command calls")
     given = parser.parse_args()
     if given.one:
@@ -136,7 +136,8 @@ def main() -> int:
                 rows.append(row)
                 said = f"{row['steps_per_second']:.3g} | {row['peak_mb']:.0f}" if "error" not in row else row["error"]
                 print(f"| {axis} | {value:,} | {engine} | {said} |", flush=True)
-    result = {"what": "steps per second and peak resident memory as one thing grows from Helmholtz M1 with 1,000 points",  # noqa: E501
+    result = {"what": "steps per second and peak resident memory as one thing grows from Helmholtz M1 "
+                      "with 1,000 points",
               "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "threads": given.threads,
               "peak_mb_at_start": start.get("peak_mb"), "rows": rows}
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -133,7 +133,8 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
 def test_what_is_missing() -> None:
     wanted = accuracy.jobs(["helmholtz"], ["ours", "m4"], [0, 1], 15)
     there = {one.key: one for one in (
-        record(), record("m4", digest="older"), record(seed=1, state="stopped", limit=60.0), record("m4", 1, threads=2))}  # noqa: E501
+        record(), record("m4", digest="older"), record(seed=1, state="stopped", limit=60.0),
+        record("m4", 1, threads=2))}
     assert [(job.method, job.seed) for job in missing(wanted, there, 1)] == [("m4", 0), ("ours", 1), ("m4", 1)]
     short = accuracy.jobs(["helmholtz"], ["ours"], [1], 1)
     assert not missing(short, there, 1)  # stopped by the same limit

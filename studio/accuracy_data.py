@@ -136,7 +136,8 @@ def mark(problem: Problem, method: str, limit: float) -> str:
     """A digest of what decides a run, its seed left out. limit: seconds, by which a rival's phases are shared out."""
     if method in ("ours", "m4"):
         return digest(problem.experiment(method))
-    whole = hashlib.sha256(f"{problem.name} {method} {digest(problem.ours.model_copy(update={'phases': ()}))}".encode())
+    what = [problem.name, method, problem.measure.quantity, sorted(problem.ours.problem.constants.items())]
+    whole = hashlib.sha256(json.dumps(what).encode())  # its network, points and weights are in its scripts
     for name in RIVAL_FILES:
         path = BENCH / name
         whole.update(path.read_bytes() if path.exists() else b"")

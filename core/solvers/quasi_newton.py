@@ -31,11 +31,16 @@ _WHERE = ("theta", "points", "weights", "multipliers")
 
 @dataclass(frozen=True)
 class Pair:
-    """What a step has shown of the curvature: s, y [P] of one function, the gradient g [P] before, the step length."""
+    """What a step has shown of the curvature: s, y [P] of one function, the gradients before and after, the step length.
+
+    g, after: [P], y = after - g. direction: [P], -H g.
+    """
 
     s: Tensor
     y: Tensor
     g: Tensor
+    after: Tensor
+    direction: Tensor
     step: float
     ys: float  # y^T s > 0
 
@@ -89,15 +94,17 @@ def step(curvature: Curvature, loss: Loss, theta: Tensor, memory: Memory, watch:
     if norm == 0:
         return ended("The gradient is zero: this is a stationary point of the loss.")
     origin, note = Trial(0.0, value, math.nan, theta, losses, gradient), ""
-    found = _search(asked, origin, curvature.direction(kept, gradient), int(kept["count"]) == 0)
+    direction = curvature.direction(kept, gradient)
+    found = _search(asked, origin, direction, int(kept["count"]) == 0)
     if found.trial.value >= value and found.why and int(kept["count"]):
         note = f"restarted from steepest descent, since {found.why}"
         kept = curvature.fresh(theta)
-        found = _search(asked, origin, -gradient, True)
+        direction = -gradient
+        found = _search(asked, origin, direction, True)
     trial = found.trial
     if found.why and trial.value >= value:
         return ended(_reason(found.why, theta.dtype, value, norm), note)
-    pair = _pair(trial, origin)
+    pair = _pair(trial, origin, direction)
     if pair is not None:
         kept = curvature.learnt(kept, pair)
     unit = torch.finfo(theta.dtype).eps
@@ -145,13 +152,13 @@ def _search(asked: _Asked, origin: Trial, direction: Tensor, steepest: bool) -> 
                         shortest=shortest)
 
 
-def _pair(trial: Trial, origin: Trial) -> Pair | None:
+def _pair(trial: Trial, origin: Trial, direction: Tensor) -> Pair | None:
     """None where the curvature along the step is not positive beyond rounding."""
     s, y = trial.theta - origin.theta, trial.gradient - origin.gradient
     ys = float(torch.dot(y, s))
     unit = torch.finfo(s.dtype).eps
     least = unit * float(torch.linalg.vector_norm(y)) * float(torch.linalg.vector_norm(s))
-    return Pair(s, y, origin.gradient, trial.step, ys) if ys > least else None
+    return Pair(s, y, origin.gradient, trial.gradient, direction, trial.step, ys) if ys > least else None
 
 
 def _reason(why: str, dtype: torch.dtype, value: float, norm: float) -> str:

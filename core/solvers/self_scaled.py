@@ -17,8 +17,11 @@ from core.solvers.solver import Advance, Memory, Watch
 LARGEST = 17_500
 #: Where a = h b - 1 is below this, s and H y are parallel to rounding and all members of the family are the same.
 PARALLEL = 1e-12
-#: Rows of the matrix that are changed at a time: few enough to stay near the processor.
-ROWS = 64
+#: Pairs that wait beside the matrix before one product of matrices puts them in. A pair that is put in at once costs
+#: the memory's speed, a read and a write of the whole matrix; a product of matrices costs the processor's.
+PENDING = 32
+#: Rows and columns whose two halves are averaged at a time: few enough to stay near the processor.
+TILE = 256
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,86 @@ class SelfScaled:
 
     def fresh(self, theta: Tensor) -> dict[str, Tensor]:
         """The identity."""
-        return {"h": torch.eye(len(theta), dtype=theta.dtype, device=theta.device), "count": torch.tensor(0)}
+        size = len(theta)
+        return {"h": torch.eye(size, dtype=theta.dtype, device=theta.device), "factor": torch.ones((), dtype=theta.dtype),
+                "u": theta.new_zeros(2 * PENDING, size), "c": theta.new_zeros(2 * PENDING, 2 * PENDING),
+                "pending": torch.tensor(0), "count": torch.tensor(0), "ahead": theta.new_zeros(size),
+                "of": theta.new_full((size,), math.inf)}
 
     def direction(self, memory: Memory, gradient: Tensor) -> Tensor:
-        """-H g [P]."""
-        return -(memory["h"] @ gradient)
+        """-H g [P]; of the gradient that the last pair ended with it is known already."""
+        if torch.equal(memory["of"], gradient):
+            return memory["ahead"]
+        return -_times(memory, gradient)
 
     def learnt(self, memory: Memory, pair: Pair) -> dict[str, Tensor]:
-        """H+ by one pass over H."""
-        matrix, s = memory["h"], pair.s
-        hy = matrix @ pair.y
+        """H+, and H+ times the gradient to come, by one product with H: H y is H g+ and the direction, which is -H g."""
+        new, s, after = dict(memory), pair.s, pair.after
+        hg = _times(memory, after)
+        hy = hg + pair.direction
         q, first = float(torch.dot(pair.y, hy)), int(memory["count"]) == 0
         sbs = -pair.step * float(torch.dot(s, pair.g))
         if not (q > 0 and sbs > 0 and math.isfinite(q)):
-            return dict(memory)  # H has lost its positive curvature along y to rounding: nothing can be learnt from it
+            return new  # H has lost its positive curvature along y to rounding: nothing can be learnt from it
         tau, phi = scaling(self.kind, sbs / pair.ys, q / pair.ys, len(s), first=first)
         # what is added to H / tau is (s, H y) C (s, H y)^T with a C [2, 2]: of rank two
-        cross = -phi / (tau * pair.ys)
-        new = rank_two(matrix, 1 / tau, s, hy, (phi * q / (tau * pair.ys) + 1) / pair.ys, cross, (phi - 1) / (tau * q))
-        return {"h": new, "count": memory["count"] + 1}
+        ss, sh, hh = (phi * q / (tau * pair.ys) + 1) / pair.ys, -phi / (tau * pair.ys), (phi - 1) / (tau * q)
+        along_s, along_h = float(torch.dot(s, after)), float(torch.dot(hy, after))
+        new["ahead"] = -(hg / tau + s * (ss * along_s + sh * along_h) + hy * (sh * along_s + hh * along_h))
+        new["of"] = after
+        _append(new, tau, s, hy, (ss, sh, hh))
+        new["count"] = memory["count"] + 1
+        return new
+
+
+def inverse_hessian(memory: Memory) -> Tensor:
+    """H [P, P], symmetric bit for bit, with the pairs that wait put in."""
+    return _folded(memory)["h"]
+
+
+def _times(memory: Memory, x: Tensor) -> Tensor:
+    """H x [P]."""
+    out = (memory["h"] @ x) * memory["factor"].to(x.device)
+    used = 2 * int(memory["pending"])
+    if used:
+        u = memory["u"][:used]
+        out += (memory["c"][:used, :used] @ (u @ x)) @ u
+    return out
+
+
+def _append(memory: dict[str, Tensor], tau: float, s: Tensor, hy: Tensor, block: tuple[float, float, float]) -> None:
+    """H / tau + (s, H y) block (s, H y)^T, as one more pair that waits; all of them are put in where there is no room."""
+    k = 2 * int(memory["pending"])
+    u, c = memory["u"].clone(), memory["c"] / tau
+    ls, lh = float(torch.linalg.vector_norm(s)), float(torch.linalg.vector_norm(hy))
+    u[k], u[k + 1] = s / ls, hy / lh  # s is small and H y is large, or the reverse
+    c[k, k], c[k + 1, k + 1] = block[0] * ls * ls, block[2] * lh * lh
+    c[k, k + 1] = c[k + 1, k] = block[1] * ls * lh
+    memory |= {"u": u, "c": c, "factor": memory["factor"] / tau, "pending": memory["pending"] + 1}
+    if k + 2 == len(u):
+        memory |= _folded(memory)
+
+
+def _folded(memory: Memory) -> dict[str, Tensor]:
+    """The tensors with no pair waiting, by one product of matrices; a new matrix, symmetric bit for bit.
+
+    What is not symmetric in H is never corrected, only multiplied by 1 / tau, and torch's products round by the place in
+    the matrix; so both halves are set to their mean.
+    """
+    used = 2 * int(memory["pending"])
+    u = memory["u"][:used]
+    matrix = memory["h"] * memory["factor"].to(u.device)
+    if used:
+        matrix.addmm_((memory["c"][:used, :used] @ u).T, u)
+        for i in range(0, len(matrix), TILE):
+            for j in range(0, i + 1, TILE):
+                tile = matrix[i: i + TILE, j: j + TILE]
+                other = matrix[j: j + TILE, i: i + TILE]
+                mean = (tile + other.T) / 2
+                tile.copy_(mean)
+                other.copy_(mean.T)
+    return {"h": matrix, "factor": torch.ones_like(memory["factor"]), "u": torch.zeros_like(memory["u"]),
+            "c": torch.zeros_like(memory["c"]), "pending": torch.zeros_like(memory["pending"])}
 
 
 def scaling(kind: str, b: float, h: float, size: int, *, first: bool) -> tuple[float, float]:
@@ -98,25 +162,3 @@ def scaling(kind: str, b: float, h: float, size: int, *, first: bool) -> tuple[f
         power = sigma ** (1 / (1 - size)) if size > 1 else 1.0
         tau = min(shrunk * power, sigma) if theta <= 0 else shrunk * min(power, 1 / theta)
     return tau, (1 - theta) / sigma
-
-
-def rank_two(matrix: Tensor, factor: float, u: Tensor, v: Tensor, uu: float, uv: float, vv: float) -> Tensor:
-    """factor * matrix + uu u u^T + uv (u v^T + v u^T) + vv v v^T, with one new matrix, symmetric bit for bit.
-
-    What is not symmetric in H is never corrected, only multiplied by 1 / tau. So the sum is written as one of two
-    squares, +-z z^T each, whose elements do not depend on their order. Rows are done a few at a time, product and sum
-    apart: torch's `addr` and `addmm` round by the place in the matrix, and a whole product would be one matrix more.
-    """
-    pair = torch.stack([u, v])
-    scale = torch.linalg.vector_norm(pair, dim=1).double().cpu()  # s is small and H y is large, or the reverse
-    small = torch.tensor([[uu, uv], [uv, vv]], dtype=torch.float64) * scale.outer(scale)
-    values, vectors = torch.linalg.eigh(small)
-    z = ((vectors * values.abs().sqrt()).T / scale).to(matrix) @ pair
-    signs = values.sign().tolist()
-    out, product = torch.empty_like(matrix), matrix.new_empty(min(ROWS, len(matrix)), len(matrix))
-    for begin in range(0, len(matrix), ROWS):
-        rows = torch.mul(matrix[begin: begin + ROWS], factor, out=out[begin: begin + ROWS])
-        for sign, own in zip(signs, z, strict=True):
-            part = torch.mul(own[begin: begin + ROWS].unsqueeze(1), own, out=product[: len(rows)])
-            rows.add_(part, alpha=sign)
-    return out

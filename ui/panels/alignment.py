@@ -11,8 +11,8 @@ import numpy as np
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from core.frames import AlignmentFrame
-from ui.panels.panel import Explanation, Lane, Panel, loss_terms, steps_of
-from ui.panels.stack import Stack
+from ui.panels.panel import Explanation, Lane, loss_terms, steps_of
+from ui.panels.stack import Stack, StackPanel
 from ui.plots.matrix import MatrixPlot, Table
 from ui.plots.signed import SignedCurves, fit_legend, list_of
 from ui.theme import Theme, mix
@@ -31,7 +31,7 @@ def in_conflict(frame: AlignmentFrame) -> bool:
     return any(frame.cosines[i, j] < 0 for i, j in combinations(active.tolist(), 2))
 
 
-class AlignmentPanel(Panel):
+class AlignmentPanel(StackPanel):
     """Left the matrix of cosines, right the pairs and the alignment scores over the steps."""
 
     id = "alignment"
@@ -202,19 +202,9 @@ class AlignmentPanel(Panel):
     def _score_color(self, name: str) -> str:
         return {WITHIN: self.theme.text, BETWEEN: self.theme.accent}.get(name, self.theme.danger)
 
-    def set_now(self, step: float | None) -> None:
-        self.stack.set_now(step)
-
-    def set_cursor(self, step: float | None) -> None:
-        self.stack.set_cursor(step)
-
-    def set_quality(self, *, fine: bool) -> None:
-        self.stack.set_quality(fine=fine)
-
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
         self.matrix.restyle(theme)
-        self.stack.restyle(theme)
         self._draw_matrix()
 
     def table(self) -> tuple[list[str], list[list[float | str]]]:

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from core.frames import ConditioningFrame
 from studio.messages import Update
-from ui.panels.panel import Explanation, Lane, Panel, steps_of
-from ui.panels.stack import Stack
+from ui.panels.panel import Explanation, Lane, steps_of
+from ui.panels.stack import Stack, StackPanel
 from ui.plots.curves import CurveView, table_of
 from ui.plots.ticks import number
 from ui.theme import Theme
@@ -35,7 +35,7 @@ PARTS = "G is computed for a single network; this experiment has one in each sub
 ROUNDING = 1e-6  # relative residual of the identity that float32 may leave
 
 
-class ConditioningPanel(Panel):
+class ConditioningPanel(StackPanel):
     """kappa(G) and multiplier, Theorem 3.1's margin, the angle, the smallest diagonal entry, the identity."""
 
     id = "conditioning"
@@ -207,18 +207,8 @@ class ConditioningPanel(Panel):
 
     # -- looks and numbers -------------------------------------------------------------------------
 
-    def set_now(self, step: float | None) -> None:
-        self.stack.set_now(step)
-
-    def set_cursor(self, step: float | None) -> None:
-        self.stack.set_cursor(step)
-
-    def set_quality(self, *, fine: bool) -> None:
-        self.stack.set_quality(fine=fine)
-
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
-        self.stack.restyle(theme)
         for lane in self.held:
             self._dress(lane)
         self.stack.say(self.sentences())

@@ -9,10 +9,9 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from core.choices import FIRST_ORDER
 from studio.messages import Update
 from ui.panels.curves import borders_in
-from ui.panels.panel import Explanation, Lane, Panel, steps_of
-from ui.panels.stack import Stack
+from ui.panels.panel import Explanation, Lane, steps_of
+from ui.panels.stack import Stack, StackPanel
 from ui.plots.curves import CurveView, table_of
-from ui.theme import Theme
 
 PREFIX = "optimizer "  # begins the names of an optimizer's own readings
 
@@ -34,7 +33,7 @@ EMPTY = ("Here an optimizer's own numbers are drawn: damping, gain ratio, step l
 LATER = "The optimizer's own numbers appear here when its phase has begun."
 
 
-class OptimizerPanel(Panel):
+class OptimizerPanel(StackPanel):
     """A plot for each kind of number, from the first step that has one."""
 
     id = "optimizer"
@@ -128,20 +127,7 @@ class OptimizerPanel(Panel):
         self._offer()
         self.pending = self.stack.draw()
 
-    def set_now(self, step: float | None) -> None:
-        self.stack.set_now(step)
-
-    def set_cursor(self, step: float | None) -> None:
-        self.stack.set_cursor(step)
-
     # -- looks and numbers -------------------------------------------------------------------------
-
-    def set_quality(self, *, fine: bool) -> None:
-        self.stack.set_quality(fine=fine)
-
-    def restyle(self, theme: Theme) -> None:
-        super().restyle(theme)
-        self.stack.restyle(theme)
 
     def table(self) -> tuple[list[str], list[list[float | str]]]:
         """All numbers, one row for each step."""

@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from core.frames import Array, SlopesFrame
 from studio.messages import Update
-from ui.panels.panel import Explanation, Lane, Panel, steps_of
+from ui.panels.panel import Explanation, Lane, steps_of
 from ui.panels.parts import LayerBox
-from ui.panels.stack import Stack
+from ui.panels.stack import Stack, StackPanel
 from ui.plots.bands import Band, BandView
 from ui.plots.curves import CurveView, table_of
 from ui.plots.heatmap import HeatMap, MapCell
@@ -34,7 +34,7 @@ NONE = ("The activations of this experiment are fixed: nothing of them is learne
         "or neuron) or learnable reproducing activations they are drawn here while they learn.")
 
 
-class SlopesPanel(Panel):
+class SlopesPanel(StackPanel):
     """Curves with bands over steps, histograms now, maps over time; a box chooses among them."""
 
     id = "slopes"
@@ -257,25 +257,24 @@ class SlopesPanel(Panel):
         self.maps[kind].set_cells(cells, group=max(1, len(labels)))
 
     def set_now(self, step: float | None) -> None:
-        self.stack.set_now(step)
+        super().set_now(step)
         for one in self.maps.values():
             one.set_now(step)
 
     def set_cursor(self, step: float | None) -> None:
-        self.stack.set_cursor(step)
+        super().set_cursor(step)
         for one in self.maps.values():
             one.set_cursor(step)
 
     # -- looks and numbers -------------------------------------------------------------------------
 
     def set_quality(self, *, fine: bool) -> None:
-        self.stack.set_quality(fine=fine)
+        super().set_quality(fine=fine)
         for canvas in (*self.histograms.values(), *self.maps.values()):
             canvas.fine = fine
 
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
-        self.stack.restyle(theme)
         for canvas in (*self.histograms.values(), *self.maps.values()):
             canvas.restyle(theme)
         if self.lanes:

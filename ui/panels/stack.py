@@ -8,6 +8,7 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
+from ui.panels.panel import Panel
 from ui.plots.curves import CurveView
 from ui.plots.sentence import Sentence
 from ui.theme import Theme
@@ -181,3 +182,22 @@ class Stack(QWidget):
             view.restyle(theme)
         self.sentence.restyle(theme)
         self.empty.setStyleSheet(f"color: {theme.muted};")
+
+
+class StackPanel(Panel):
+    """A panel whose pictures are a stack: what holds for all of them is passed on."""
+
+    stack: Stack
+
+    def set_now(self, step: float | None) -> None:
+        self.stack.set_now(step)
+
+    def set_cursor(self, step: float | None) -> None:
+        self.stack.set_cursor(step)
+
+    def set_quality(self, *, fine: bool) -> None:
+        self.stack.set_quality(fine=fine)
+
+    def restyle(self, theme: Theme) -> None:
+        super().restyle(theme)
+        self.stack.restyle(theme)

@@ -9,8 +9,8 @@ import numpy as np
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
 from core.frames import StepCheckFrame
-from ui.panels.panel import Explanation, Lane, Panel, loss_terms, steps_of
-from ui.panels.stack import Stack
+from ui.panels.panel import Explanation, Lane, loss_terms, steps_of
+from ui.panels.stack import Stack, StackPanel
 from ui.plots.curves import CurveView
 from ui.plots.levels import SlowRange
 from ui.plots.signed import SignedCurves, fit_legend
@@ -43,7 +43,7 @@ def miss(both: float, actual: float) -> float:
     return abs(both - actual) / abs(actual) if abs(actual) >= ROUNDING else math.nan
 
 
-class StepCheckPanel(Panel):
+class StepCheckPanel(StackPanel):
     """Left the last step term by term; right the changes and the prediction's error over the run."""
 
     id = "step_check"
@@ -182,21 +182,14 @@ class StepCheckPanel(Panel):
     def _color(self, name: str) -> str:
         return self.theme.term(self._order.index(name)) if name in self._order else self.theme.text
 
-    def set_now(self, step: float | None) -> None:
-        self.stack.set_now(step)
-
-    def set_cursor(self, step: float | None) -> None:
-        self.stack.set_cursor(step)
-
     def set_quality(self, *, fine: bool) -> None:
-        self.stack.set_quality(fine=fine)
+        super().set_quality(fine=fine)
         self.bars.fine = fine
         self.bars.update()
 
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
         self.bars.restyle(theme)
-        self.stack.restyle(theme)
         self._draw_bars()
 
     def table(self) -> tuple[list[str], list[list[float | str]]]:

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from core.frames import TimingFrame
 from studio.messages import Update
-from ui.panels.panel import Explanation, Lane, Panel, steps_of
-from ui.panels.stack import Stack
+from ui.panels.panel import Explanation, Lane, steps_of
+from ui.panels.stack import Stack, StackPanel
 from ui.plots.curves import CurveView, table_of
 from ui.plots.share_bars import Bar, Part, ShareBars, percent
 from ui.plots.table import Column, Item, Table
@@ -34,7 +34,7 @@ LATER = "Appears here with the first frame."
 NAMES = {"ntk": "NTK", "step_check": "step check"}
 
 
-class TimingPanel(Panel):
+class TimingPanel(StackPanel):
     """Bars of shares, a table of the diagnostics, and their shares over time."""
 
     id = "timing"
@@ -215,18 +215,8 @@ class TimingPanel(Panel):
 
     # -- looks and numbers -------------------------------------------------------------------------
 
-    def set_now(self, step: float | None) -> None:
-        self.stack.set_now(step)
-
-    def set_cursor(self, step: float | None) -> None:
-        self.stack.set_cursor(step)
-
-    def set_quality(self, *, fine: bool) -> None:
-        self.stack.set_quality(fine=fine)
-
     def restyle(self, theme: Theme) -> None:
         super().restyle(theme)
-        self.stack.restyle(theme)
         self.bars.restyle(theme)
         self.grid.restyle(theme)
         self._draw_bars(self._frames())

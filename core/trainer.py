@@ -53,6 +53,8 @@ class Trainer:
     One `torch.Generator` draws the start values and all points. All tensors are replaced, never changed in place,
     so a reference to one is a snapshot. solver: makes the steps in the place of `optimizer`, where there is one.
     `watch`: how a solver's long step is followed and abandoned; `step` then raises Stopped, and nothing has changed.
+    Raises ValueError where points cannot be drawn in that way, and where a solver is to weight them or to take
+    another direction than that of the sum.
     """
 
     def __init__(self, objective: Objective, *, optimizer: Optimizer, decay: Decay, balancing: Balancing,
@@ -62,6 +64,8 @@ class Trainer:
         self.objective, self.optimizer, self.decay, self.balancing = objective, optimizer, decay, balancing
         self.learning_rate, self.direction = learning_rate, direction
         self.point_weights = points or PointWeights()
+        if solver is not None:
+            _check_solver(self.point_weights.kind, direction)
         self.solver, self.watch, self.chunk = solver, Watch(), chunk
         self.done = ""  # why the solver can go no further; '' while it can
         self.note = ""  # what it had to say of its last step
@@ -304,6 +308,16 @@ class Trainer:
             self.solver_memory = self._memory_before
         term, value = next((t, x) for t, x in zip(self.terms, losses, strict=True) if not math.isfinite(x))
         raise NotFinite(term, self.iteration, value)
+
+
+def _check_solver(points: str, direction: str) -> None:
+    """Raises ValueError where a solver would make its steps without what it was asked to do."""
+    if points != "equal":
+        raise ValueError(f"a solver works on the plain mean of every term's squares, in which all points are equal; "
+                         f"points weighted by '{points}' need adam, adamw or gd")
+    if direction != "sum":
+        raise ValueError(f"a solver works on the weighted sum of the terms; the direction '{direction}' needs adam, "
+                         f"adamw or gd")
 
 
 def _check_sampling(objective: Objective, kind: str) -> None:

@@ -66,6 +66,35 @@ class Course:
             return f"its {phase.seconds:g} seconds are over"
         return ""
 
+    def left(self, step: int, seconds: float, rate: float) -> tuple[float | None, float | None]:
+        """(of this phase, of the run) seconds of training that are left; None where that is not known.
+
+        step, seconds: made so far. rate: steps per second of this phase, 0 while it is not known. A phase lasts as long
+        as its steps at its own pace, and no longer than its limit in seconds. The pace of a phase to come is not known,
+        since its steps are another method's: it counts with its limit, and where it has none the whole is not known.
+        """
+        if self._finished is not None:
+            return 0.0, 0.0
+        here = max(0, self.end - step) / rate if rate > 0 else None
+        phase = self.experiment.phases[self.place.phase - 1] if self.place.phase else None
+        if phase is not None and phase.seconds:
+            limit = max(0.0, phase.seconds - (seconds - self.place.seconds))
+            here = limit if here is None else min(here, limit)
+        later = [phase.seconds for phase in self.experiment.phases[self.place.phase:]]
+        return here, None if here is None or not all(later) else here + sum(later)
+
+    def tell_end(self, trainer: Trainer) -> None:
+        """The journal says, and the doctor reads, that a method has ended its phase by itself, where it has."""
+        if not trainer.done:
+            return
+        number, phases, now = self.place.phase + 1, len(self.experiment.phases) + 1, self.now
+        made, most = trainer.iteration - self.place.began, self.end - self.place.began
+        of = f" phase {number} of {phases}" if phases > 1 else ""
+        self._tell("done", f"{now.optimizer.kind} has ended{of} by itself, after {made:,} of {most:,} steps in "
+                           f"{now.training.precision}: {trainer.done}", json.dumps({
+                               "phase": number, "phases": phases, "kind": now.optimizer.kind,
+                               "precision": now.training.precision}))
+
     def finish(self, step: int) -> None:
         """The run is over at this step."""
         self._finished = step

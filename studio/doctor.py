@@ -27,6 +27,9 @@ GRAVEST = (Severity.SERIOUS, Severity.WARNING, Severity.NOTE)
 SETTINGS = {"balancing": "balancing.rule", "learning_rate": "optimizer.learning_rate"}
 
 
+#: Events that stay true whatever is changed: what contradicts the exact solution, and how a phase has ended.
+LASTING = ("check", "done")
+
 #: Settings of methods that follow the gradient; those that need a loss that stays the same do not have, or bear, them.
 OF_GRADIENTS = ("optimizer.", "sampling.", "balancing.rule", "balancing.direction", "balancing.points")
 
@@ -72,7 +75,7 @@ class Doctor:
 
     def change(self, experiment: Experiment) -> None:
         """The run goes on under an experiment that was changed: what came before says nothing of it any more."""
-        events = [e for e in self.seen.events if e.kind == "check"]
+        events = [e for e in self.seen.events if e.kind in LASTING]
         self.seen = Seen(experiment)
         self.seen.events.extend(events)
         self._cases.clear()

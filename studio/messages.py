@@ -42,7 +42,7 @@ class Status:
     total_steps: int  # of all phases
     steps_per_second: float = 0.0
     seconds: float = 0.0  # training time so far, pauses excluded
-    seconds_left: float | None = None
+    seconds_left: float | None = None  # of the whole run; None where the pace of a phase to come is not known
     relative_l2: Mapping[str, float] = field(default_factory=dict)  # last known, by field
     readings: Mapping[str, float] = field(default_factory=dict)  # last known learned numbers
     losses: Mapping[str, float] = field(default_factory=dict)  # last known
@@ -57,6 +57,7 @@ class Status:
     phase_name: str = ""  # the optimizer that makes the steps, as its kind is called
     phase_step: int = 0  # steps made of this phase, of `phase_steps` at most
     phase_steps: int = 0
+    phase_seconds_left: float | None = None
     doing: str = ""  # what a long step is about, and how much of that is done; '' for nothing
     busy: str = ""  # what is being computed on demand; '' for nothing
     run_file: str = ""  # where the run is recorded, once it is
@@ -68,7 +69,7 @@ class Event:
     """Something that happened to a run: one row of its journal."""
 
     step: int
-    kind: str  # 'start', 'resumed' (from a file), 'pause', 'resume', 'stop', 'phase', 'weight', 'engine', 'nan' ...
+    kind: str  # 'start', 'resumed' (from a file), 'stop', 'phase', 'done' (it ended by itself), 'engine', 'nan' ...
     text: str  # a sentence
     value: str = ""  # the argument as JSON, so that the journal can be replayed
 

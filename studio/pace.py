@@ -33,10 +33,6 @@ class Pace:
             self.rate = 0.6 * self.rate + 0.4 * fresh if self.rate else fresh
             self._mark = seconds, step
 
-    def left(self, steps: int) -> float | None:
-        """Seconds that so many steps will take; None while the rate is not known."""
-        return steps / self.rate if self.rate else None
-
 
 class Turns:
     """The runs that train in this process, kept side by side.

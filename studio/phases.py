@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from studio.experiment import Experiment
 
 MOST = 12  # phases beside the first
+#: Points of every equation, and of every condition on each face, that a phase has at least whose points stay where they
+#: were drawn anew before: a network learns the few points of a minibatch by heart, and is wrong between them.
+ENOUGH, ENOUGH_ON_FACE = 2_000, 200
 
 
 class PhaseOptimizerSpec(OptimizerSpec):
     """An optimizer that is the best one the memory allows, where nothing else is said."""
 
     kind: OptimizerKind = tip(
-        "auto: the best method that the memory allows. The others are those of [optimizer].", "auto",
+        "auto: the best method for the size of the network that the memory allows. The others are those of "
+        "[optimizer].", "auto",
         source="Urban et al. 2025; Müller & Zeinhofer 2023")
 
 
@@ -41,14 +45,18 @@ class PhaseSamplingSpec(SamplingSpec):
 
 class PhaseSpec(Model):
     optimizer: PhaseOptimizerSpec = PhaseOptimizerSpec()
-    steps: int = tip("Most steps of this phase.", 300, unit="steps", ge=1, le=100_000_000)
+    steps: int = tip("Most steps of this phase. Quasi-Newton methods want thousands, levenberg-marquardt a few "
+                     "hundred.", 5000, unit="steps", ge=1, le=100_000_000)
     seconds: float = tip("Most seconds of training of this phase; 0 for no limit. The step at which it ends then "
                          "differs from machine to machine, and so do the numbers.", 0.0, unit="s", ge=0, le=1e9)
     precision: Literal["as before", "float32", "float64"] = tip(
         "Arithmetic of network and training from here on. The accuracy of second-order methods ends where that of the "
         "arithmetic does.", "float64", source="Urban et al. 2025")
-    points: int = tip("Collocation points of every equation; 0: as many as before.", 0, ge=0, le=1_000_000)
-    condition_points: int = tip("Points of every condition on each face; 0: as many as before.", 0, ge=0, le=1_000_000)
+    points: int = tip("Collocation points of every equation; 0: as many as before, and at least "
+                      f"{ENOUGH:,} where they were drawn anew before and stay now.", 0, ge=0, le=1_000_000)
+    condition_points: int = tip("Points of every condition on each face; 0: as many as before, and at least "
+                                f"{ENOUGH_ON_FACE} where they were drawn anew before and stay now.", 0, ge=0,
+                                le=1_000_000)
     sampling: PhaseSamplingSpec = PhaseSamplingSpec()
     balancing: Literal["held", "as before"] = tip(
         "held: the weights stay where the phase before left them, so that the loss stays the same function. as before: "
@@ -78,13 +86,17 @@ def in_phase(experiment: Experiment, number: int) -> Experiment:
 def _changed(before: Experiment, phase: PhaseSpec) -> Experiment:
     """The experiment of the phase before, changed to one of this phase. What is not the phase's own stays."""
     problem, balancing, training = before.problem, before.balancing, before.training
+    settle = before.sampling.every != 0 and phase.sampling.every == 0
+    inside, on_face = (ENOUGH, ENOUGH_ON_FACE if len(problem.domain) > 1 else 1) if settle else (1, 1)
     problem = problem.model_copy(update={
-        "residuals": tuple(r.model_copy(update={"points": phase.points or r.points}) for r in problem.residuals),
-        "conditions": tuple(c.model_copy(update={"points": phase.condition_points or c.points})
+        "residuals": tuple(r.model_copy(update={"points": phase.points or max(r.points, inside)})
+                           for r in problem.residuals),
+        "conditions": tuple(c.model_copy(update={"points": phase.condition_points or max(c.points, on_face)})
                             for c in problem.conditions)})
     decomposition = before.decomposition
-    if phase.points and decomposition.points:
-        decomposition = decomposition.model_copy(update={"points": tuple(phase.points for _ in decomposition.points)})
+    if decomposition.points:
+        decomposition = decomposition.model_copy(update={
+            "points": tuple(phase.points or max(points, inside) for points in decomposition.points)})
     changes: dict[str, Any] = {"weights": {**balancing.weights, **phase.weights}}
     if phase.balancing == "held":
         changes["rule"] = "fixed"
@@ -161,8 +173,11 @@ def at(experiment: Experiment, place: Place) -> Experiment:
 
 
 def watched(experiment: Experiment, place: Place) -> Experiment:
-    """The same for whoever looks at steps by their number in the run: they end where the phase does."""
-    now = at(experiment, place)
+    """The same for whoever looks at steps by their number in the run: they end where the phase does.
+
+    The phases of the whole run stay in it, so that the doctor knows what follows.
+    """
+    now = at(experiment, place).model_copy(update={"phases": experiment.phases})
     return with_part(now, "training", steps=place.end(experiment)) if place.phase else now
 
 

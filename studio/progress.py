@@ -51,8 +51,11 @@ def parts(status: Status) -> list[str]:
         said.append(status.doing)
     if status.steps_per_second > 0:
         said.append(rate(status.steps_per_second))
-    if status.seconds_left is not None and status.state is RunState.RUNNING:
-        said.append(f"{duration(status.seconds_left)} left")
+    if status.state is RunState.RUNNING:
+        if status.seconds_left is not None:
+            said.append(f"{duration(status.seconds_left)} left")
+        elif status.phase_seconds_left is not None:
+            said.append(f"{duration(status.phase_seconds_left)} left of this phase")
     loss = total_loss(status)
     if loss is not None:
         said.append(f"loss {loss:.2e}")

@@ -93,6 +93,7 @@ class Runner(Telling):
             if checkpoint is None:
                 raise RunFileError(f"{run.path} has no checkpoint to go on from")
             self._go_on_from(run, *checkpoint)
+        self._status()  # which phase it is: the first looks may take long
         if not self._new_engine():
             return  # nothing is trained; the commands say how it ends
         for sentence in contradictions(course.experiment):
@@ -205,6 +206,7 @@ class Runner(Telling):
         step, course = self.trainer.iteration, self._course
         if not course.last:
             return self._next_phase()
+        course.tell_end(self.trainer)
         self._observer.examine(step)
         done = f": {self.trainer.done}" if self.trainer.done else ""
         self._event("finish", f"finished after {step} steps, {self._seconds:.1f} s of training{done}")
@@ -221,8 +223,9 @@ class Runner(Telling):
         except (ProblemError, ValueError) as error:
             self._pause(f"the next phase cannot begin: {error}")
             return False
+        self._course.tell_end(self.trainer)
         self._course.enter(place, trainer, why)
-        self._go_on_with(trainer, wait=True)
+        self._go_on_with(trainer, moved=True, wait=True)
         return True
 
     def _record(self, losses: list[float], weights: list[float], rate: float, took: float, *, last: bool) -> float:
@@ -254,7 +257,8 @@ class Runner(Telling):
             self._commit()
         if now >= self._next_poll:
             assert self._engines is not None  # made before the first step
-            self._engines.poll(self.trainer, self._pace.left(self._course.end - self.trainer.iteration))
+            left, _ = self._course.left(self.trainer.iteration, self._seconds, self._pace.rate)
+            self._engines.poll(self.trainer, left if self._pace.rate else None)
             self._next_poll = now + POLL_COMPILER_EVERY
 
     # ------------------------------------------------------------------ commands
@@ -330,6 +334,7 @@ class Runner(Telling):
 
     def _operate(self, kind: str, value: object) -> None:
         """Go on with other settings or another phase, or take the last change back; the journal has it."""
+        place = self._course.place
         try:
             match value:
                 case Remedy():
@@ -341,14 +346,17 @@ class Runner(Telling):
         except (ExperimentError, ProblemError, ValueError) as error:
             self._event("change-refused", str(error) if kind == "undo" else f"this cannot be changed now: {error}")
             return
-        self._go_on_with(trainer, wait=kind == "switch")
+        self._go_on_with(trainer, moved=self._course.place != place, wait=kind == "switch")
 
-    def _go_on_with(self, trainer: Trainer, *, wait: bool) -> None:
+    def _go_on_with(self, trainer: Trainer, *, moved: bool, wait: bool) -> None:
+        """moved: to another phase, or another method. wait: for the compiler, where the steps are to be compiled."""
         if self._engines is not None:
             self._engines.cancel()
         self._use(trainer)
-        if wait:
-            self._pace = Pace()  # of this phase
+        if moved:
+            self._pace = Pace()  # of this phase, its first step included
+            self._pace.measure(self._seconds, trainer.iteration)
+        self._status()  # now: the first looks and the first step may take long
         self._observer.begin(self._course.watched, trainer)
         self._checkpoint()
         if self._new_engine(wait=wait):

@@ -66,6 +66,8 @@ class Surgery:
         if not self._done:
             raise ValueError("there is no change that could be undone")
         alteration, before = self._done[-1]
+        if course.place.phase > len(alteration.before.phases) and not alteration.switch:
+            raise ValueError(f"the run is in phase {course.place.phase + 1}, which came by the last change")
         place = _kept(course, alteration.before, course.place)
         if alteration.switch:
             there = course.place.phase == alteration.place.phase + 1

@@ -82,10 +82,10 @@ class Telling:
                 self._status(message="")
 
     def _doing(self, share: float, what: str) -> None:
-        """How far a long step is."""
-        if what and time.perf_counter() >= self._next_doing:
+        """How far a long step is, and which part of it is being made; just the step where that has no name."""
+        if time.perf_counter() >= self._next_doing:
             self._next_doing = time.perf_counter() + STATUS_EVERY
-            self.mailbox.put_status(doing=f"{what}: {share:.0%}")
+            self.mailbox.put_status(doing=f"{what.strip() or 'step'}: {share:.0%}")
 
     def _say_busy(self, words: str) -> None:
         self._busy = words
@@ -99,10 +99,10 @@ class Telling:
             "state": self._state, "seconds": self._seconds, "findings": seen.findings, "busy": self._busy,
             "changes": self._surgery.words}
         if trainer is not None:
+            of_phase, left = self._course.left(trainer.iteration, self._seconds, self._pace.rate)
             changes |= {
                 "step": trainer.iteration, **self._course.standing(trainer.iteration), "doing": "",
-                "steps_per_second": self._pace.rate,
-                "seconds_left": self._pace.left(self._course.total - trainer.iteration),
+                "steps_per_second": self._pace.rate, "seconds_left": left, "phase_seconds_left": of_phase,
                 "relative_l2": seen.relative_l2, "losses": seen.losses, "readings": dict(seen.readings),
                 "weights": dict(zip(trainer.terms, trainer.weights.tolist(), strict=True)),
                 "learning_rate": trainer.current_learning_rate(), "balancing": trainer.balancing.rule,

@@ -135,8 +135,12 @@ class RunBar(QWidget):
             self.progress.setValue(0)
         self.progress.setMaximum(1000)
         left = max((s.seconds_left for s in statuses if s.seconds_left is not None), default=None)
-        running = self._state is RunState.RUNNING
-        self.left.setText(f"{duration(left)} left" if running and left is not None else "")
+        of_phase = max((s.phase_seconds_left for s in statuses if s.phase_seconds_left is not None), default=None)
+        shown = "" if left is None and of_phase is None else (
+            f"{duration(left)} left" if left is not None else f"{duration(of_phase or 0.0)} left of phase")
+        self.left.setText(shown if self._state is RunState.RUNNING else "")
+        self.left.setToolTip("Time left at the present speed." if left is not None else
+                             "Time left of this phase at the present speed; that of the phases to come is not known.")
         for lane, cell in zip(self._lanes, self._lane_cells, strict=True):
             cell.setText(self._lane_text(lane, self._statuses.get(lane.index)))
         engines = sorted({s.engine for s in statuses if s.step})

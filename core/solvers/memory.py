@@ -8,13 +8,17 @@ import torch
 
 from core.solvers.jacobian import FEWEST, PIECE
 from core.solvers.products import HELD
-from core.solvers.self_scaled import LARGEST
+from core.solvers.self_scaled import LARGEST, PENDING
 
-#: Parameters or residuals, whichever are fewer, up to which a step of Levenberg-Marquardt costs no more than one of
-#: gauss-newton-cg: R P min(R, P) multiplications against some 5,000 R P for 200 iterations.
-DENSE = 6_000
-#: Parameters up to which self-scaled Broyden's matrix products are cheap beside the loss and its gradient.
-SELF_SCALED = 5_000
+#: Parameters up to which Levenberg-Marquardt is taken. Relative L2 after 16 s of one core, some 900 residuals, float64,
+#: against self-scaled Broyden: Klein-Gordon, 261 parameters 2.0e-4 : 4.2e-3, 609 4.5e-4 : 7.1e-4; Helmholtz (1, 4), 501
+#: 4.8e-5 : 2.8e-4, 921 1.8e-4 : 1.9e-4.
+FEW = 600
+#: Parameters up to which self-scaled Broyden is taken. The same Helmholtz problem, 1,900 residuals; 1,981 parameters:
+#: it is at 5.6e-6 after 150 s, where Levenberg-Marquardt is at 1.0e-4 after 188 s. With 7,077, where its matrix takes
+#: 1.5 times as long as the gradient: 1.3e-3 after 64 s, L-BFGS 9.1e-3; with 11,701 8.1e-4 and 1.3e-3. Up to this
+#: many, in float64, a checkpoint keeps the matrix.
+SELF_SCALED = 7_000
 #: Of the memory that is free, the share that a method may take.
 SHARE = 0.8
 #: Bytes of a pass of the network, and of torch's own workspaces.
@@ -48,7 +52,9 @@ def needed(kind: str, rows: int, parameters: int, itemsize: int = 8, history: in
         case "gauss-newton-cg":
             return HELD + pieces + vectors
         case "ssbfgs" | "ssbroyden":
-            return 2 * p * p * itemsize + PASS + vectors
+            # the matrix before the last step, the one after it, and an identity where the method begins anew; and as
+            # many times the pairs that wait, which are copied at each step
+            return 3 * p * p * itemsize + 4 * 2 * PENDING * p * itemsize + PASS + vectors
         case "lbfgs":
             return 4 * history * p * itemsize + PASS + vectors
     return PASS + vectors
@@ -88,22 +94,20 @@ def largest(kind: str, rows: int, available: int, itemsize: int = 8) -> int:
 
 
 def best(rows: int, parameters: int, available: int | None, least_squares: bool, itemsize: int = 8) -> tuple[str, str]:
-    """(kind, why in words) of the method for a loss. least_squares: whether it is a sum of squares at single points."""
-    if least_squares:
-        kind = "levenberg-marquardt"
-        small = min(rows, parameters)
-        if not fits(kind, rows, parameters, available, itemsize):
-            return "gauss-newton-cg", sentence(kind, rows, parameters, available, itemsize).split(";")[0]
-        what = "residuals, which are fewer than its parameters," if rows < parameters else "parameters"
-        system = f"a linear system of its {small:,} {what}"
-        if small <= DENSE:
-            return kind, f"the loss is a sum of squares, and {system} is solved quickly"
-        return "gauss-newton-cg", f"the loss is a sum of squares, but {system} would take long to solve at each step"
-    if parameters <= SELF_SCALED and fits("ssbroyden", rows, parameters, available, itemsize):
-        return "ssbroyden", ("the loss is no sum of squares at single points, and a matrix of its "
-                             f"{parameters:,} parameters is small")
-    return "lbfgs", ("the loss is no sum of squares at single points, and a matrix of its "
-                     f"{parameters:,} parameters is too large")
+    """(kind, why in words) of the method for a loss. least_squares: whether it is a sum of squares at single points.
+
+    Levenberg-Marquardt for the smallest networks, then self-scaled Broyden, and L-BFGS where its matrix is too large.
+    """
+    size = (rows, parameters, available, itemsize)
+    if least_squares and parameters <= FEW and fits("levenberg-marquardt", *size):
+        return "levenberg-marquardt", (f"the loss is a sum of squares, and a linear system of its {parameters:,} "
+                                       "parameters is solved quickly")
+    matrix = f"a matrix of {parameters:,} by {parameters:,} numbers, one row for each parameter,"
+    if parameters > SELF_SCALED:
+        return "lbfgs", f"{matrix} would take long at each step"
+    if not fits("ssbroyden", *size):
+        return "lbfgs", sentence("ssbroyden", *size).partition(";")[0]
+    return "ssbroyden", f"{matrix} is small enough to be kept"
 
 
 def available(device: torch.device | str = "cpu") -> int | None:

@@ -31,7 +31,7 @@ _WHERE = ("theta", "points", "weights", "multipliers")
 
 @dataclass(frozen=True)
 class Pair:
-    """What a step has shown of the curvature: s, y [P] of one function, the gradients before and after, the step length.
+    """What a step has shown of the curvature: s, y [P] of one function, the gradients at both ends, its length.
 
     g, after: [P], y = after - g. direction: [P], -H g.
     """

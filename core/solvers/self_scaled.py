@@ -63,10 +63,10 @@ class SelfScaled:
     def fresh(self, theta: Tensor) -> dict[str, Tensor]:
         """The identity."""
         size = len(theta)
-        return {"h": torch.eye(size, dtype=theta.dtype, device=theta.device), "factor": torch.ones((), dtype=theta.dtype),
-                "u": theta.new_zeros(2 * PENDING, size), "c": theta.new_zeros(2 * PENDING, 2 * PENDING),
-                "pending": torch.tensor(0), "count": torch.tensor(0), "ahead": theta.new_zeros(size),
-                "of": theta.new_full((size,), math.inf)}
+        return {"h": torch.eye(size, dtype=theta.dtype, device=theta.device),
+                "factor": torch.ones((), dtype=theta.dtype), "u": theta.new_zeros(2 * PENDING, size),
+                "c": theta.new_zeros(2 * PENDING, 2 * PENDING), "pending": torch.tensor(0), "count": torch.tensor(0),
+                "ahead": theta.new_zeros(size), "of": theta.new_full((size,), math.inf)}
 
     def direction(self, memory: Memory, gradient: Tensor) -> Tensor:
         """-H g [P]; of the gradient that the last pair ended with it is known already."""
@@ -75,7 +75,7 @@ class SelfScaled:
         return -_times(memory, gradient)
 
     def learnt(self, memory: Memory, pair: Pair) -> dict[str, Tensor]:
-        """H+, and H+ times the gradient to come, by one product with H: H y is H g+ and the direction, which is -H g."""
+        """H+, and its product with the gradient to come, by one product with H: H y = H g+ - H g, and -H g is known."""
         new, s, after = dict(memory), pair.s, pair.after
         hg = _times(memory, after)
         hy = hg + pair.direction
@@ -110,7 +110,7 @@ def _times(memory: Memory, x: Tensor) -> Tensor:
 
 
 def _append(memory: dict[str, Tensor], tau: float, s: Tensor, hy: Tensor, block: tuple[float, float, float]) -> None:
-    """H / tau + (s, H y) block (s, H y)^T, as one more pair that waits; all of them are put in where there is no room."""
+    """H / tau + (s, H y) block (s, H y)^T, as one more pair that waits; where there is no room all are put in."""
     k = 2 * int(memory["pending"])
     u, c = memory["u"].clone(), memory["c"] / tau
     ls, lh = float(torch.linalg.vector_norm(s)), float(torch.linalg.vector_norm(hy))
@@ -125,8 +125,8 @@ def _append(memory: dict[str, Tensor], tau: float, s: Tensor, hy: Tensor, block:
 def _folded(memory: Memory) -> dict[str, Tensor]:
     """The tensors with no pair waiting, by one product of matrices; a new matrix, symmetric bit for bit.
 
-    What is not symmetric in H is never corrected, only multiplied by 1 / tau, and torch's products round by the place in
-    the matrix; so both halves are set to their mean.
+    What is not symmetric in H is never corrected, only multiplied by 1 / tau, and torch's products round by the place
+    in the matrix; so both halves are set to their mean.
     """
     used = 2 * int(memory["pending"])
     u = memory["u"][:used]

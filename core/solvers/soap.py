@@ -32,7 +32,8 @@ class Soap:
     correction, so that the rest is exactly the Adam of `core.optimizers`.
 
     Defaults are the paper's, for language models. For PINNs, Wang et al. 2025 (arXiv 2502.00604) take beta1 0.9 and
-    beta2 0.999 (in their released configurations) and refresh 2; on a Helmholtz problem beta2 0.95 was much slower.
+    beta2 0.999 (in their released configurations) and refresh 2. On helmholtz-m1, 1,500 steps with 0.9 and 0.999 ended
+    at a loss of about 10, with the defaults at about 2,000; experiments therefore have Adam's 0.9 and 0.999.
 
     matrices: as `core.solvers.matrices.matrices_of` has them. clip: as in Adam. There is no line search: a step may
     make the loss larger. Where the gradient is not finite the step gives NaN, as Adam does.

@@ -9,6 +9,7 @@ import numpy as np
 
 from studio.findings import Remedy, Severity
 from studio.rules.balance import good, wrong
+from studio.rules.remedies import then_second_order
 from studio.rules.rule import Sighting, rule
 from studio.rules.seen import Seen, gain, jump, level
 
@@ -95,10 +96,12 @@ def stiff(seen: Seen) -> Iterator[Sighting]:
             severity=Severity.NOTE if good(seen) else Severity.WARNING,
             title="the problem is too stiff for this learning rate",
             text="The loss is curved so sharply in some directions that steps of this length jump across the valley "
-                 "and back. They bind the learning rate for all the others. A smaller one follows the curvature.",
+                 "and back. They bind the learning rate for all the others. A smaller one follows the curvature, and a "
+                 "second-order method divides by it.",
             evidence=f"largest curvature / stable limit: {level(ratios):.2g}; median jump of the loss {jumps:.2f} "
                      f"decades; learning rate {looks[-1].learning_rate:.2g}",
-            remedies=(Remedy(text=f"Go on with {factor:.2g} times the learning rate", changes=slower(seen, factor)),))
+            remedies=(Remedy(text=f"Go on with {factor:.2g} times the learning rate", changes=slower(seen, factor)),
+                      *then_second_order(seen)))
 
 
 @rule("learning-rate-gone", panel="losses", source="ours",

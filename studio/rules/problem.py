@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from studio.findings import Remedy, Severity
+from studio.rules.remedies import then_second_order
 from studio.rules.rule import Sighting, rule
 from studio.rules.seen import Seen, gain, level
 
@@ -97,7 +98,8 @@ def float32_floor(seen: Seen) -> Iterator[Sighting]:
                 text=f"'{name}' varies by so few steps of float32's rounding that a part of the error is rounding, "
                      f"which "
                      f"no training removes. float64 has 500 million times finer steps, and is somewhat slower.",
-                evidence=f"'{name}' varies by {steps[name]:.3g} rounding steps of float32", remedies=(DOUBLE,))
+                evidence=f"'{name}' varies by {steps[name]:.3g} rounding steps of float32",
+                remedies=(DOUBLE, *then_second_order(seen)))
             return
     noisy = [name for name in picture.grain if all(p.grain.get(name, 0.0) > GRAIN for p in seen.pictures)]
     fallen = gain(seen.recent(seen.whole(), 0.25))
@@ -109,7 +111,8 @@ def float32_floor(seen: Seen) -> Iterator[Sighting]:
             title="the residual has reached float32's rounding",
             text="From one point of the picture to the next the residual changes at random: what is left of it is "
                  "rounding. float64 goes on from here.",
-            evidence=f"{', '.join(noisy)}: {grain:.0%} of white noise", remedies=(DOUBLE,))
+            evidence=f"{', '.join(noisy)}: {grain:.0%} of white noise",
+            remedies=(DOUBLE, *then_second_order(seen)))
 
 
 def _source(seen: Seen, name: str, own: float) -> float:

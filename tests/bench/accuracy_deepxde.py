@@ -58,10 +58,6 @@ class Recipe:
     quantity: Callable[[Any], Any] = field(default=lambda y: y[:, 0])
 
 
-def _burgers_output(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return -torch.sin(math.pi * x[:, 0:1]) + x[:, 1:2] * (1 - x[:, 0:1] ** 2) * y
-
-
 def _allen_cahn_output(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return x[:, 0:1] ** 2 * torch.cos(math.pi * x[:, 0:1]) + x[:, 1:2] * y
 
@@ -113,16 +109,15 @@ def recipe(problem: str, method: str, constants: dict[str, float]) -> Recipe:
         "cavity": Recipe(flow, "cavity-velocities", (50,) * 4, "tanh", 2601, 400, 0, 30_000, quantity=_speed),
     }
     ours = {
-        "helmholtz": {"hidden": (30, 30, 30), "domain": 1500, "boundary": 400, "weights": 100.0},
+        "helmholtz": {"hidden": (30, 30, 30), "domain": 1500, "boundary": 400, "weights": 1000.0},
         "helmholtz-hard": {"hidden": (30,) * 4, "domain": 2000, "features": _periodic_square, "output": _sine_output},
         "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100,
                          "weights": 100.0, "decay": None},
-        "burgers": {"hidden": (30, 30, 30), "domain": 3000, "boundary": 0, "initial": 0, "conditions": "",
-                        "output": _burgers_output},
-        "allen-cahn": {"hidden": (40, 40, 40), "domain": 4000, "boundary": 0, "initial": 0, "conditions": "",
-                           "features": periodic_features},
-        "kdv": {"hidden": (40, 40, 40), "domain": 4000, "boundary": 0, "initial": 0},
-        "cavity": {"hidden": (40,) * 4, "domain": 3000, "boundary": 800, "weights": 100.0},
+        "burgers": {"hidden": (20,) * 4, "domain": 2500, "boundary": 400, "initial": 200, "weights": 10.0},
+        "allen-cahn": {"hidden": (30,) * 4, "domain": 3000, "boundary": 0, "initial": 0, "conditions": "",
+                       "features": periodic_features},
+        "kdv": {"hidden": (30,) * 4, "domain": 3000, "boundary": 0, "initial": 0},
+        "cavity": {"hidden": (30,) * 4, "domain": 2500, "boundary": 600, "weights": 20.0},
     }
     key = "cavity" if problem.startswith("cavity") else problem
     return replace(documented[key], **ours[key], activation="tanh") if best else documented[key]  # type: ignore[arg-type]

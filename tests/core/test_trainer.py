@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.choices import PointWeighting
 from core.compiled import compile_packages, compiler, load_packages
 from core.engine import EagerEngine, StepResult
 from core.optimizers import Adam, Decay
+from core.pointwise import PointWeights
+from core.solvers.lbfgs import LBFGS
+from core.solvers.levenberg import LevenbergMarquardt
+from core.solvers.solver import Solver
 from core.trainer import NotFinite, State, Trainer
 from studio.build import build_trainer
 from studio.compiling import Compilation, CompileError
@@ -212,6 +217,28 @@ def test_live_changes_are_checked() -> None:
         trainer.set_weight("edge", 1)
     with pytest.raises(ValueError, match="positive"):
         trainer.set_learning_rate(0)
+
+
+@pytest.mark.parametrize(("points", "direction", "said"), [
+    ("causal", "sum", "all points are equal; points weighted by 'causal' need adam"),
+    ("self-adaptive", "sum", "points weighted by 'self-adaptive' need adam"),
+    ("residual-attention", "sum", "points weighted by 'residual-attention' need adam"),
+    ("equal", "config", "the direction 'config' needs adam"), ("equal", "sum", "")])
+def test_a_solver_is_not_given_what_it_would_ignore(points: PointWeighting, direction: str, said: str) -> None:
+    plain = build_trainer(small("klein-gordon-m1" if points == "causal" else "helmholtz-m2", sampling__every=0))
+
+    def made(solver: Solver | None) -> Trainer:
+        return Trainer(plain.objective, optimizer=Adam(), decay=Decay(), balancing=plain.balancing, learning_rate=1e-3,
+                       weights={}, seed=0, sampling=plain.sampler.spec, direction=direction,
+                       points=PointWeights(points), solver=solver)
+
+    for solver in (LevenbergMarquardt(), LBFGS()):
+        if said:
+            with pytest.raises(ValueError, match=said):
+                made(solver)
+        else:
+            assert made(solver).solver is solver
+    assert made(None).point_weights.kind == points, "a first-order optimizer bears it"
 
 
 def test_a_state_of_another_network_is_refused() -> None:

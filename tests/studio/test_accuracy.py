@@ -241,7 +241,7 @@ def test_a_run_goes_through_its_phases_and_is_measured_at_the_end_of_each() -> N
     pairs = [line for line in lines if "error" in line]
     notes = [line["note"] for line in lines if "note" in line]
     assert state == "finished" and pairs[-1]["step"] == 9 and 6 in [line["step"] for line in pairs]
-    assert any("levenberg-marquardt in float64" in note for note in notes)
+    assert any("ssbroyden in float64" in note for note in notes)
     seconds = [line["seconds"] for line in pairs]
     assert seconds == sorted(seconds) and run.errors["u"] == pairs[-1]["error"]
 

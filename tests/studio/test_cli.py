@@ -292,7 +292,7 @@ def test_phases_are_told_as_they_come_and_gone_on_with(
         return json.loads(capsys.readouterr().out.splitlines()[-1])  # type: ignore[no-any-return]
 
     def phases(steps: int) -> list[str]:
-        return ["--set", f"phases=[{{steps={steps}, optimizer={{kind='levenberg-marquardt'}}}}]"]
+        return ["--set", f"phases=[{{steps={steps}, points=16, optimizer={{kind='levenberg-marquardt'}}}}]"]
 
     assert main(["run", str(poisson), "--steps", "20", *phases(4), "--out", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()

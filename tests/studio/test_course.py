@@ -120,7 +120,7 @@ def test_the_rule_that_was_chosen_by_hand_goes_on_where_it_is_to_go_on() -> None
 
 
 def test_a_run_goes_through_its_phases(tmp_path: Path) -> None:
-    run = finished(tmp_path, "a.pinnrun", phases(phase("lbfgs", 6), phase("levenberg-marquardt", 14)))
+    run = finished(tmp_path, "a.pinnrun", phases(phase("lbfgs", 6, points=16), phase("levenberg-marquardt", 14)))
     found = [(e.step, e.text) for e in run.events if e.kind == "phase"]
     assert found == [(0, "phase 1 of 3: adam in float32 on 24 points drawn at every step"),
                      (20, "phase 2 of 3: lbfgs in float64 on 24 fixed points"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,12 @@ def nan(step: int = 100) -> Event:
     return Event(step=step, kind="nan", text="the loss term 'residual' became nan at step 100")
 
 
+def done(precision: str = "float32", phase: int = 1, phases: int = 1) -> Event:
+    value = {"phase": phase, "phases": phases, "kind": "lbfgs", "precision": precision}
+    return Event(step=100, kind="done", text="lbfgs has ended by itself, after 90 of 300 steps in float32: why",
+                 value=json.dumps(value))
+
+
 def check(name: str) -> Event:
     return Event(step=0, kind="check", text=f"The exact solution DOES NOT satisfy '{name}': largest residual 3.0e-01.")
 
@@ -88,6 +95,7 @@ HITS: dict[str, dict[str, Any]] = {
     "conflict": {"alignment": lambda s: alignment(s, -0.9), "scalars": both(noise=0.02)},
     "terms-far-apart": {"scalars": losses(residual=falling(1e7, 1))},
     "not-finite": {"events": (nan(),)},
+    "ended-by-itself": {"of": experiment(optimizer__kind="lbfgs"), "events": (done(),)},
     "diverging": {"scalars": losses(residual=lambda s: 2.0 * (0.01 if s < 1500 else 500.0))},
     "learning-rate-too-high": {"scalars": losses(residual=jumping, boundary=jumping, initial=jumping)},
     "stiff": {"stiffness": lambda s: stiffness(s, 3.0), "scalars": losses(residual=stuck(2.0, noise=0.4))},
@@ -122,6 +130,8 @@ NEAR: list[tuple[str, dict[str, Any]]] = [
     ("conflict", {"alignment": lambda s: alignment(s, -0.3), "scalars": both(noise=0.02)}),
     ("conflict", {"alignment": lambda s: alignment(s, -0.9)}),  # what cancels at a minimum is no conflict
     ("terms-far-apart", {"scalars": losses(residual=falling(1e4, 1))}),
+    ("ended-by-itself", {"events": (Event(step=9, kind="phase", text="phase 2 of 2", value="{}"),)}),
+    ("ended-by-itself", {"events": (Event(step=9, kind="done", text="damaged", value='{"phase": 1}'),)}),
     ("diverging", {"scalars": losses(residual=lambda s: 2.0 * (0.01 if s < 1500 else 0.5))}),
     ("learning-rate-too-high", {"scalars": lambda s: scalars(s, {t: falling(2.0, 1, noise=0.6) for t in HEALTHY})}),
     ("stiff", {"stiffness": lambda s: stiffness(s, 3.0)}),  # Adam lives well beyond, as long as the loss falls

@@ -41,7 +41,7 @@ def test_an_experiment_without_phases_is_what_it_was() -> None:
 
 def test_a_phase_that_says_nothing_is_the_best_method_in_float64_on_points_that_stay() -> None:
     now = with_phases({}).in_phase(1)
-    assert now.optimizer.kind == "auto" and now.training.precision == "float64" and now.training.steps == 300
+    assert now.optimizer.kind == "auto" and now.training.precision == "float64" and now.training.steps == 5000
     assert (now.sampling.kind, now.sampling.every) == ("sobol", 0)
     assert now.balancing.rule == "fixed" and now.phases == () and now.compare == ()
     assert type(now.optimizer) is OptimizerSpec and type(now.sampling) is SamplingSpec
@@ -69,6 +69,26 @@ def test_what_a_phase_does_not_say_goes_on_from_the_one_before() -> None:
     assert kept.balancing.rule == "annealing-siam" and kept.balancing.direction == "config"
     with pytest.raises(IndexError, match="there is no phase 4; there are 3"):
         whole.in_phase(3)
+
+
+def test_points_that_stay_after_some_that_were_drawn_anew_are_enough() -> None:
+    def counts(phase: dict[str, Any], number: int = 1, **changes: Any) -> tuple[list[int], list[int]]:
+        now = with_phases(*[phase] * number, **changes).in_phase(number).problem
+        return [r.points for r in now.residuals], [c.points for c in now.conditions]
+
+    plane = {"problem__domain": {"x": [-1.0, 1.0], "t": [0.0, 1.0]}, "sampling__every": 1,
+             "problem__residuals": [{"name": "a", "equation": "u_xx + k", "points": 16},
+                                    {"name": "b", "equation": "u_t", "points": 9_000}],
+             "problem__conditions": [{"name": "c", "on": "boundary", "equation": "u = 0", "points": 3}],
+             "problem__exact": {}}
+    assert counts({}, **plane) == ([2_000, 9_000], [200])
+    assert counts({}, 2, **plane) == ([2_000, 9_000], [200]), "and as many in the phase after it"
+    assert counts({"sampling": {"every": 1}}, **plane) == ([16, 9_000], [3]), "drawn anew again and again"
+    assert counts({}, **{**plane, "sampling__every": 0}) == ([16, 9_000], [3]), "they stayed before, and were meant"
+    assert counts({"points": 64, "condition_points": 5}, **plane) == ([64, 64], [5]), "what is said holds"
+    line = with_phases({}, problem__residuals=[{"name": "ode", "equation": "u_xx + k", "points": 16}]).in_phase(1)
+    assert [c.points for c in line.problem.conditions] == [c.points for c in PLAIN.problem.conditions], (
+        "an end of an interval is one point")
 
 
 def test_all_phases_count() -> None:

@@ -68,6 +68,14 @@ def test_several_fields_are_named() -> None:
     assert "error u 1.00e-01 v 2.00e-02" in stream.getvalue()
 
 
+def test_the_phase_s_time_is_told_where_that_of_the_run_is_not_known() -> None:
+    for left, of_phase, said in (
+            (None, 65.2, "1:05 left of this phase"), (99.0, 65.2, "1:39 left  "), (None, None, "")):
+        stream = io.StringIO()
+        Progress(stream).show(replace(STATUS, phases=2, seconds_left=left, phase_seconds_left=of_phase))
+        assert said in stream.getvalue() and ("left" in stream.getvalue()) == bool(said)
+
+
 def test_numbers_in_words() -> None:
     assert [duration(s) for s in (0.4, 7, 750, 3723.4, -1)] == ["0:00", "0:07", "12:30", "1:02:03", "0:00"]
     assert [rate(r) for r in (1234.5, 10, 4.34)] == ["1,234 steps/s", "10 steps/s", "4.3 steps/s"]

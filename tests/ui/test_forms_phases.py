@@ -176,7 +176,7 @@ def test_what_is_wrong_is_told_at_its_field(form: ExperimentForm, path: str, tex
 
 def test_numbers_that_mean_nothing_say_so(form: ExperimentForm) -> None:
     form.phases._add_empty()
-    assert form.field("phases.0.points").label.text() == "Points (as before)"
+    assert form.field("phases.0.points").label.text() == "Points (as before, or more)"
     form.field("phases.0.points").set_raw("500")
     form.check()
     assert form.field("phases.0.points").label.text() == "Points"

@@ -53,6 +53,17 @@ def test_the_phase_is_told_with_its_own_steps_and_the_time_left(qtbot: QtBot) ->
     assert bar.steps.text() == "phase 2/3: levenberg-marquardt, 12/300"
 
 
+def test_the_time_left_is_that_of_the_phase_where_that_of_those_to_come_is_not_known(qtbot: QtBot) -> None:
+    bar = bar_with(qtbot, 1580)
+    status = bar._statuses[0]
+    bar.receive(0, Update(status=replace(status, seconds_left=None, phase_seconds_left=61.0)))
+    bar.draw()
+    assert bar.left.text() == "1:01 left of phase" and "not known" in bar.left.toolTip()
+    bar.receive(0, Update(status=replace(status, seconds_left=None, phase_seconds_left=None)))
+    bar.draw()
+    assert bar.left.text() == ""
+
+
 def test_a_run_of_one_phase_is_told_as_ever(qtbot: QtBot) -> None:
     bar = bar_with(qtbot, 1580, phase=1, phases=1)
     assert bar.steps.text() == "312 of 900 steps" and bar.progress.value() == round(1000 * 312 / 900)

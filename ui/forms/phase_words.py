@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 #: By kind of optimizer. What every one of them needs to be told stands in the tips of its settings.
 MEANINGS: Mapping[str, str] = MappingProxyType({
-    "auto": "The best second-order method that the memory allows. It is chosen when the phase begins, and the journal "
-            "says which one it is and why.",
+    "auto": "The best second-order method for the size of the network that the memory allows. It is chosen when the "
+            "phase begins, and the journal says which one it is and why.",
     "adam": "One step for each gradient, scaled by its running moments. Robust, and at home with points that are drawn "
             "anew at every step.",
     "adamw": "Adam, with the weight decay taken from the parameters themselves and not through the gradient.",

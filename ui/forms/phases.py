@@ -23,7 +23,7 @@ from ui.theme import Theme
 FIRST = ("optimizer.kind", "steps", "optimizer.learning_rate", "optimizer.damping", "optimizer.momentum",
          "optimizer.history", "optimizer.refresh", "optimizer.cg_iterations", "points", "precision")
 #: What nothing means in a number.
-NOTHING = {"points": "as before", "condition_points": "as before", "seconds": "no limit"}
+NOTHING = {"points": "as before, or more", "condition_points": "as before, or more", "seconds": "no limit"}
 
 #: Of the rest, what comes first.
 THEN = ("seconds", "condition_points", "sampling.kind", "sampling.every", "balancing", "weights")

@@ -1,8 +1,9 @@
 """How fast a problem is solved how well: the problems with their targets, and the runs that were measured, as data.
 
-resources/accuracy/NAME.toml is an experiment, which may build on one of the gallery with `base`, and beside it the
-table [measure]: which error counts, what was published, and what is aimed at. results/accuracy.json has one record for
-each problem, method and seed. This module does not load torch; studio.accuracy_run trains.
+resources/accuracy/NAME.toml is an experiment, which may build on one of the gallery with `base` and change it with
+`set`, and beside it the table [measure]: which error counts, what was published, and what is aimed at.
+results/accuracy.json has one record for each problem, method and seed. This module does not load torch;
+studio.accuracy_run trains.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import os
 import statistics
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -106,10 +107,10 @@ def read_problem(path: Path) -> Problem:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         measure = data.pop("measure", {})
-        base = data.pop("base", None)
+        base, changes = data.pop("base", None), data.pop("set", {})
         if base:
-            data = _over(gallery.load(base).model_dump(mode="json"), data)
-        ours = Experiment.from_data(data, path.name)
+            data = gallery.merge(gallery.load(base).model_dump(mode="json"), data)
+        ours = Experiment.from_data(data, path.name).with_changes(changes)
         problem = Problem(name=path.stem, measure=Measure.model_validate(measure), ours=ours)
         problem.experiment("m4")
     except ValidationError as error:
@@ -121,15 +122,6 @@ def read_problem(path: Path) -> Problem:
     if errors != sorted(errors, reverse=True):
         raise AccuracyError(f"{path.name}: measure.targets: the easiest target comes first, so the errors must fall")
     return problem
-
-
-def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, table by table; an empty table and a list replace what was there."""
-    out = dict(base)
-    for key, value in changes.items():
-        old = out.get(key)
-        out[key] = _over(old, value) if value and isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return out
 
 
 def mark(problem: Problem, method: str, limit: float) -> str:

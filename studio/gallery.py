@@ -94,9 +94,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, table by table; lists are replaced whole."""
+    """`base` with `changes` laid over it, table by table; lists, and tables by an empty one, are replaced whole."""
     out = dict(base)
     for key, value in changes.items():
         old = out.get(key)
-        out[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        out[key] = merge(old, value) if value and isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return out

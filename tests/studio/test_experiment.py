@@ -118,6 +118,7 @@ def test_an_unknown_gallery_name_gets_a_suggestion() -> None:
 def test_merging_tables() -> None:
     assert merge({"a": {"b": 1, "c": [1, 2]}, "d": 3}, {"a": {"c": [4]}, "e": 5}) == {
         "a": {"b": 1, "c": [4]}, "d": 3, "e": 5}
+    assert merge({"a": {"b": 1}, "d": 3}, {"a": {}}) == {"a": {}, "d": 3}, "an empty table replaces"
 
 
 def write_experiment(folder: Path, reference: str) -> Path:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 #: Scripts in the order of the files in the README, and what they took on two shared cores.
 SCRIPTS = {
-    "cavity": "20 s",
+    "cavity": "some minutes; cavity-re100, cavity-re1000",
     "cavity_differences": "a minute, the check of cavity; writes nothing",
     "burgers": "5 s",
     "evolution": "15 s; allen-cahn, kdv, kuramoto-sivashinsky",

@@ -209,7 +209,8 @@ def main(arguments: list[str]) -> int:
     try:
         problem = load(given["problem"])
         experiment = experiment_of(problem, given["method"], given["seed"], given["threads"])
-        warm = experiment.training.device == "cpu" and ready(experiment.in_phase(0))
+        phases = [experiment.in_phase(k) for k in range(len(experiment.phases) + 1)]
+        warm = experiment.training.device == "cpu" and any(map(ready, phases))
         run = Measuring(experiment, problem.measure.quantity, given["limit"], say)
         state, message, trainer = run.run()
     except (ProblemError, ExperimentError, AccuracyError, ValueError, RuntimeError, MemoryError) as error:

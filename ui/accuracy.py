@@ -68,7 +68,11 @@ def chart(problem: Problem, records: Sequence[Record]) -> Chart | None:
     notes += ["Published times are of other machines.",
               "Thin: every seed. Thick: the median over the seeds, as long as all of them run.",
               "The clock runs from before the loss is built, through compiling; it stands while the error is measured.",
-              f"{machine.get('processor', 'processor unknown')}, {', '.join(map(str, threads))} thread(s)"]
+              f"{machine.get('processor', 'processor unknown')}, {' or '.join(map(str, threads))} "
+              f"thread{'s' * (threads != [1])}"]
+    warm = sum(r.warm for r in about)
+    if warm:
+        notes.append(f"{warm} of {len(about)} runs found a compiled step of an earlier one.")
     return Chart(f"{m.title}: error of {m.quantity}", "seconds of training (s)", "relative L2 error", tuple(curves),
                  tuple(notes), legend=320, size=(640, 460))
 

@@ -41,9 +41,12 @@ class SelfScaled:
         phi = (1 - theta) / (1 + theta a)
 
     B s = -step g, so b needs no product with B. In the first update, of H = I, tau = h / (1 + theta a), which scales H
-    to the curvature. Memory: h [P, P]. A strong Wolfe line search finds the length of each step, the full one first;
-    the learning rate is not used. Where it fails H is forgotten once, with a note; where it fails again, `done` says
-    why. Raises ValueError where there are too many parameters for a matrix.
+    to the curvature. A strong Wolfe line search finds the length of each step, the full one first; the learning rate
+    is not used. Where it fails H is forgotten once, with a note; where it fails again, `done` says why.
+
+    Memory: H = factor h + u^T c u, with h [P, P], and in u [2 PENDING, P] and c [2 PENDING, 2 PENDING] the pairs that
+    are not in h yet, `pending` of them; count: of all pairs; ahead [P]: -H times the gradient `of` [P]. Raises
+    ValueError where there are too many parameters for a matrix.
     """
 
     kind: Literal["ssbfgs", "ssbroyden"] = "ssbroyden"

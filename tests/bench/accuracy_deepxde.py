@@ -114,7 +114,7 @@ def recipe(problem: str, method: str, constants: dict[str, float]) -> Recipe:
         "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100,
                          "weights": 100.0, "decay": None},
         "burgers": {"hidden": (20,) * 4, "domain": 3500, "boundary": 400, "initial": 200, "weights": 10.0},
-        "allen-cahn": {"hidden": (30,) * 4, "domain": 4000, "boundary": 0, "initial": 0, "conditions": "",
+        "allen-cahn": {"hidden": (30,) * 4, "domain": 3000, "boundary": 0, "initial": 0, "conditions": "",
                        "features": periodic_features},
         "kdv": {"hidden": (30,) * 4, "domain": 3000, "boundary": 0, "initial": 0},
         "cavity": {"hidden": (30,) * 4, "domain": 2500, "boundary": 600, "weights": 20.0},

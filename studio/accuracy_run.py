@@ -34,6 +34,7 @@ from studio.course import Course
 from studio.engines import Engines
 from studio.experiment import Experiment, ExperimentError
 from studio.leash import end_with_input
+from studio.peak import peak_mb
 
 GROWTH = 1.12  # between the times of two errors: twenty for each factor of ten
 FIRST = 0.05  # seconds of training before the first error
@@ -167,16 +168,6 @@ class Measuring:
 def experiment_of(problem: Problem, method: str, seed: int, threads: int) -> Experiment:
     """What is trained."""
     return problem.experiment(method).with_changes({"training.seed": seed, "training.threads": threads, "compare": []})
-
-
-def peak_mb() -> float:
-    """The most resident memory that this process has had, in MB; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def write_grid(problem: Problem, path: Path) -> None:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 _answers = os.fdopen(os.dup(1), "w", encoding="utf-8")  # libraries print what they like
@@ -32,6 +32,10 @@ import numpy as np  # noqa: E402
 import peer_deepxde as own  # noqa: E402
 import torch  # noqa: E402
 from peer_problems import PROBLEMS, Peer, cavity, periodic_features  # noqa: E402
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from studio.peak import peak_mb  # noqa: E402
 
 GROWTH, FIRST = 1.12, 0.05  # as in studio.accuracy_run
 LBFGS_AT_ONCE = 100
@@ -254,7 +258,7 @@ def main(arguments: list[str]) -> int:
     state = "diverged" if clock.diverged() else "stopped" if clock.over else "finished"
     say({"state": state, "message": "the error is not finite" if state == "diverged" else "", "steps": clock.step,
          "clock": clock.seconds, "evaluation": clock.away, "errors": {},
-         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 / 1024), "warm": False,
+         "peak_mb": peak_mb(), "warm": False,
          "versions": {"torch": torch.__version__, "deepxde": dde.__version__}})
     return 0
 

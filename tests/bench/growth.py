@@ -68,8 +68,8 @@ def sized(axis: str, value: int) -> Experiment:
 def one(given: dict[str, Any]) -> dict[str, Any]:
     """Measure one size in this process; only start where there is no axis."""
     from core.engine import EagerEngine
-    from studio.accuracy_run import peak_mb
     from studio.build import build_trainer
+    from studio.peak import peak_mb
 
     if not given["axis"]:
         return {"peak_mb": peak_mb()}

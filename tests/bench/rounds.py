@@ -16,6 +16,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from studio.peak import peak_mb  # noqa: E402
 
 # The first problem, which every engine solves: Helmholtz (1, 4) on (-1, 1)^2 with k = 1, Wang, Teng & Perdikaris 2021.
 WAVES = (1, 4)
@@ -63,16 +68,6 @@ def serve(versions: Mapping[str, str], run: Callable[[int], float]) -> None:
         seconds = time.perf_counter() - begin
         _answer({"steps": steps, "seconds": seconds, "cpu_seconds": time.process_time() - cpu, "loss": loss,
                  "peak_mb": peak_mb()})
-
-
-def peak_mb() -> float:
-    """The most resident memory that this process has had since it began, in MB; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
 def _answer(data: Mapping[str, object]) -> None:

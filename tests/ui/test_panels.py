@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from tests.ui import samples
 from ui import theme as themes
 from ui.panels import PANELS, Panel
 from ui.panels.equation import EquationPanel
+from ui.panels.panel import Lane
 from ui.theme import DARK, LIGHT
 
 every_panel = pytest.mark.parametrize("kind", PANELS, ids=lambda kind: kind.id)
@@ -46,6 +49,20 @@ def feed(panel: Panel, state: RunState = RunState.RUNNING, step: int = 1990) -> 
     for lane in panel.lanes:
         panel.receive(lane.index, samples.update(lane.index, state, count=200, step=step))
     draw(panel)
+
+
+P = TypeVar("P", bound=Panel)
+
+
+def shown(qtbot: QtBot, panel: P, lanes: Sequence[Lane], size: tuple[int, int]) -> P:
+    """The panel with these lanes, on the screen and drawn."""
+    qtbot.addWidget(panel)
+    panel.begin(lanes)
+    panel.restyle(LIGHT)
+    panel.resize(*size)
+    panel.show()
+    draw(panel)
+    return panel
 
 
 def draw(panel: Panel) -> None:

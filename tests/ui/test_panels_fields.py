@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from core.frames import FieldsFrame
 from studio.messages import RunState, Update
 from tests.ui import samples
-from tests.ui.test_panels import draw, picture
+from tests.ui.test_panels import draw, picture, shown
 from ui.panels.fields import ALL, FieldsPanel
 from ui.panels.panel import Lane
 from ui.panels.profiles import Snapshots, round_step
@@ -24,14 +24,7 @@ X = np.linspace(0, 1, 101)
 
 
 def make(qtbot: QtBot, lanes: list[Lane], size: tuple[int, int] = (800, 460)) -> FieldsPanel:
-    panel = FieldsPanel()
-    qtbot.addWidget(panel)
-    panel.begin(lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    draw(panel)
-    return panel
+    return shown(qtbot, FieldsPanel(), lanes, size)
 
 
 def curve_frame(step: int = 1, **changes: Any) -> FieldsFrame:

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from core.frames import LandscapeFrame, frozen
 from studio.messages import RunState, Update
 from tests.ui import samples
-from tests.ui.test_panels import draw
+from tests.ui.test_panels import draw, shown
 from ui.panels.landscape import EMPTY, LandscapePanel
 from ui.panels.panel import Lane
 from ui.plots.contours import contour
@@ -24,14 +24,7 @@ from ui.theme import DARK, LIGHT
 
 
 def make(qtbot: QtBot, lanes: list[Lane] | None = None, size: tuple[int, int] = (800, 460)) -> LandscapePanel:
-    panel = LandscapePanel()
-    qtbot.addWidget(panel)
-    panel.begin(samples.lanes(1) if lanes is None else lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    draw(panel)
-    return panel
+    return shown(qtbot, LandscapePanel(), samples.lanes(1) if lanes is None else lanes, size)
 
 
 def give(panel: LandscapePanel, *frames: LandscapeFrame, at: int = 0) -> None:

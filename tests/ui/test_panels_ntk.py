@@ -14,21 +14,14 @@ from pytestqt.qtbot import QtBot
 from core.frames import NtkFrame, frozen
 from studio.messages import RunState, Update
 from tests.ui import samples
-from tests.ui.test_panels import draw
+from tests.ui.test_panels import draw, shown
 from ui.panels.ntk import EMPTY, KAPPA, LARGEST, NEVER, RANK, TRACE, NtkPanel
 from ui.panels.panel import Lane
 from ui.theme import DARK, LIGHT, lane_style, mix
 
 
 def make(qtbot: QtBot, lanes: list[Lane] | None = None, size: tuple[int, int] = (800, 460)) -> NtkPanel:
-    panel = NtkPanel()
-    qtbot.addWidget(panel)
-    panel.begin(samples.lanes(1) if lanes is None else lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    draw(panel)
-    return panel
+    return shown(qtbot, NtkPanel(), samples.lanes(1) if lanes is None else lanes, size)
 
 
 def give(panel: NtkPanel, *frames: NtkFrame, at: int = 0) -> None:

@@ -13,11 +13,11 @@ from pytestqt.qtbot import QtBot
 from core.frames import ScalarsFrame
 from studio.messages import Event, RunState, Update
 from tests.ui import samples
+from tests.ui.test_panels import shown
 from ui.panels.losses import LossesPanel
 from ui.panels.optimizer import EMPTY, LATER, OptimizerPanel
 from ui.panels.panel import Lane
 from ui.panels.readings import ReadingsPanel
-from ui.theme import LIGHT
 
 LM = SimpleNamespace(optimizer=SimpleNamespace(kind="levenberg-marquardt"))
 
@@ -27,14 +27,7 @@ def lane(index: int = 0, **changes: Any) -> Lane:
 
 
 def make(qtbot: QtBot, *lanes: Lane, size: tuple[int, int] = (600, 800)) -> OptimizerPanel:
-    panel = OptimizerPanel()
-    qtbot.addWidget(panel)
-    panel.begin(lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    panel.draw()
-    return panel
+    return shown(qtbot, OptimizerPanel(), lanes, size)
 
 
 def frames(values: Mapping[str, list[float]], first: int = 1000) -> tuple[ScalarsFrame, ...]:

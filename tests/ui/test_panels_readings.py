@@ -15,6 +15,7 @@ from core.frames import ScalarsFrame
 from studio import gallery
 from studio.messages import RunState, Update
 from tests.ui import samples
+from tests.ui.test_panels import shown
 from ui.docks import Docks
 from ui.panels.panel import Lane
 from ui.panels.readings import EMPTY, LATER, ReadingsPanel
@@ -32,14 +33,7 @@ def lane(index: int = 0, **changes: Any) -> Lane:
 
 
 def make(qtbot: QtBot, *lanes: Lane, size: tuple[int, int] = (700, 700)) -> ReadingsPanel:
-    panel = ReadingsPanel()
-    qtbot.addWidget(panel)
-    panel.begin(lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    panel.draw()
-    return panel
+    return shown(qtbot, ReadingsPanel(), lanes, size)
 
 
 def give(panel: ReadingsPanel, *values: Mapping[str, float], at: int = 0, state: RunState = RunState.PAUSED) -> None:

@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from core.frames import SpectrumFrame, frozen
 from studio.messages import RunState, Status, Update
 from tests.ui import samples
-from tests.ui.test_panels import draw
+from tests.ui.test_panels import draw, shown
 from ui.panels.demand import DemandBar
 from ui.panels.panel import Lane
 from ui.panels.spectrum import DENSITY, EMPTY, SpectrumPanel, numbers_of
@@ -25,14 +25,7 @@ from ui.theme import LIGHT, mix
 
 
 def make(qtbot: QtBot, lanes: list[Lane] | None = None, size: tuple[int, int] = (800, 460)) -> SpectrumPanel:
-    panel = SpectrumPanel()
-    qtbot.addWidget(panel)
-    panel.begin(samples.lanes(1) if lanes is None else lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    draw(panel)
-    return panel
+    return shown(qtbot, SpectrumPanel(), samples.lanes(1) if lanes is None else lanes, size)
 
 
 def give(panel: SpectrumPanel, *frames: SpectrumFrame, at: int = 0) -> None:

@@ -13,21 +13,14 @@ from pytestqt.qtbot import QtBot
 from core.frames import StiffnessFrame, frozen
 from studio.messages import RunState, Update
 from tests.ui import samples
-from tests.ui.test_panels import draw, picture
+from tests.ui.test_panels import draw, picture, shown
 from ui.panels.panel import Lane
 from ui.panels.stiffness import BOUND, EMPTY, StiffnessPanel
 from ui.theme import DARK, LIGHT
 
 
 def make(qtbot: QtBot, lanes: list[Lane] | None = None, size: tuple[int, int] = (800, 460)) -> StiffnessPanel:
-    panel = StiffnessPanel()
-    qtbot.addWidget(panel)
-    panel.begin(samples.lanes(1) if lanes is None else lanes)
-    panel.restyle(LIGHT)
-    panel.resize(*size)
-    panel.show()
-    draw(panel)
-    return panel
+    return shown(qtbot, StiffnessPanel(), samples.lanes(1) if lanes is None else lanes, size)
 
 
 def give(panel: StiffnessPanel, *frames: StiffnessFrame, at: int = 0, state: RunState = RunState.PAUSED) -> None:

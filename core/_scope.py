@@ -23,8 +23,8 @@ def _heaviside(value: float) -> float:
 
 FUNCTIONS: Mapping[str, Callable[[float], float]] = MappingProxyType({
     "sin": math.sin, "cos": math.cos, "tan": math.tan, "sinh": math.sinh, "cosh": math.cosh,
-    "tanh": math.tanh, "asin": math.asin, "acos": math.acos, "atan": math.atan, "exp": math.exp,
-    "log": math.log, "sqrt": math.sqrt, "abs": abs, "sign": _sign, "heaviside": _heaviside,
+    "tanh": math.tanh, "asin": math.asin, "acos": math.acos, "atan": math.atan, "erf": math.erf,
+    "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "abs": abs, "sign": _sign, "heaviside": _heaviside,
 })
 """The functions that an equation may use, on Python floats. log is the natural one; heaviside(0) is 0."""
 

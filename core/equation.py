@@ -28,7 +28,7 @@ from core.jets import DerivativeSet, Index, Jet, Operator, derivative_set
 
 FUNCTIONS = {
     "sin": torch.sin, "cos": torch.cos, "tan": torch.tan, "sinh": torch.sinh, "cosh": torch.cosh, "tanh": torch.tanh,
-    "asin": torch.asin, "acos": torch.acos, "atan": torch.atan, "exp": torch.exp, "log": torch.log,
+    "asin": torch.asin, "acos": torch.acos, "atan": torch.atan, "erf": torch.erf, "exp": torch.exp, "log": torch.log,
     "sqrt": torch.sqrt, "abs": torch.abs, "sign": torch.sign,
     "heaviside": lambda x: (x > 0).to(x.dtype),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -220,6 +221,11 @@ def _atan(z: Tensor, order: int) -> tuple[Tensor, ...]:
     return (torch.atan(z), w, -2 * z * w * w, (6 * z * z - 2) * w ** 3, 24 * z * (1 - z * z) * w ** 4)[: order + 1]
 
 
+def _erf(z: Tensor, order: int) -> tuple[Tensor, ...]:
+    d = 2 / math.sqrt(math.pi) * torch.exp(-z * z)
+    return (torch.erf(z), d, -2 * z * d, (4 * z * z - 2) * d, z * (12 - 8 * z * z) * d)[: order + 1]
+
+
 def _steps(function: Callable[[Tensor], Tensor]) -> Series:
     """A function that is constant on either side of a jump: its derivatives are zero elsewhere."""
     return lambda z, order: (function(z), *(torch.zeros_like(z),) * order)
@@ -240,7 +246,7 @@ def _arc(sign: float) -> Series:
 
 SERIES: dict[str, Series] = {
     "sin": _sin, "cos": _cos, "tan": _tan, "sinh": _sinh, "cosh": _cosh, "exp": _exp, "log": _log, "abs": _abs,
-    "atan": _atan, "asin": _arc(1.0), "acos": _arc(-1.0), "sign": _steps(torch.sign),
+    "atan": _atan, "erf": _erf, "asin": _arc(1.0), "acos": _arc(-1.0), "sign": _steps(torch.sign),
     "heaviside": _steps(lambda z: (z > 0).to(z.dtype)),
     "sqrt": lambda z, order: _power(z, 0.5, order),
     "tanh": lambda z, order: tanh(z, len(z), order),

@@ -31,7 +31,7 @@ FUNCTION_NAMES: Mapping[str, str] = MappingProxyType({
     "sin": r"\sin", "cos": r"\cos", "tan": r"\tan", "sinh": r"\sinh", "cosh": r"\cosh", "tanh": r"\tanh",
     "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan",
     "log": r"\ln",  # the natural logarithm, which \log leaves open
-    "sign": r"\operatorname{sign}", "heaviside": r"\operatorname{H}",
+    "erf": r"\operatorname{erf}", "sign": r"\operatorname{sign}", "heaviside": r"\operatorname{H}",
 })
 
 MAX_NESTING = 7  # ziamath 0.13 needs up to 0.4 s for it, and twice that for the next level

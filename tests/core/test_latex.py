@@ -80,6 +80,7 @@ def read(text: str) -> Node:
     ("sqrt(abs(x - y))**3", r"\sqrt{\left|x - y\right|}^{3}"),
     ("log(x) + atan(y)", r"\ln\left(x\right) + \arctan\left(y\right)"),
     ("heaviside((x))", r"\operatorname{H}\left(x\right)"),
+    ("erf(x/2)", r"\operatorname{erf}\left(\frac{x}{2}\right)"),
 ])
 def test_it_looks(text: str, latex: str) -> None:
     assert to_latex(read(text)) == latex

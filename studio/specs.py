@@ -179,6 +179,9 @@ class NetworkSpec(Model):
     initial_scale: float = tip("Standard deviation of weights and biases where they start 'normal'.", 0.1, gt=0, le=10)
     normalize: Normalize = tip("What the inputs are mapped to: z-score (mean 0, deviation 1 over the domain), unit "
                                "(-1 to 1), or nothing.", "z-score", source=WTP)
+    harmonics: int = tip("Of a periodic input the first layer sees the cosine and sine of this many multiples of its "
+                         "period's angle. One is enough in theory; more help where waves are much shorter than the "
+                         "period.", 1, source="Dong & Ni 2021", ge=1, le=256)
     fourier_features: int = tip("Random frequencies B of the first layer's cos(Bx), sin(Bx); 0 for none.", 0,
                                 source="Tancik et al. 2020", ge=0, le=4096)
     fourier_sigma: float = tip("Standard deviation of the random frequencies.", 1.0, source="Tancik et al. 2020",

@@ -94,6 +94,7 @@ def test_every_rule_is_about_fields_that_there_are(form: ExperimentForm) -> None
     ("network.raf", "rowdy", "network.activation", "assigned"),
     ("network.initial", "normal", "network.initial_scale", "siren"),
     ("network.fourier_features", "64", "network.fourier_sigma", "0"),
+    ("problem.periodic", "y", "network.harmonics", ""),
     ("sampling.kind", "rad", "sampling.candidates", "sobol"), ("sampling.kind", "rar-d", "sampling.exponent", "grid"),
     ("sampling.kind", "rad", "sampling.offset", "r3"),
     ("balancing.rule", "relobralo", "balancing.temperature", "ntk"),
@@ -239,7 +240,7 @@ def test_an_experiment_with_everything_comes_out_as_it_went_in(form: ExperimentF
     base["decomposition"] |= {"splits": {"x": (0.0,), "y": (-0.5, 0.5)}, "flux": {"x": "u_x", "y": "u_y"},
                               "hidden": ((20, 20), (10,)) * 3, "points": (1, 2, 3, 4, 5, 6), "local": ("k2",),
                               "starts": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
-    base["network"] |= {"raf": "learnable", "raf_basis": ("x", "relu3"), "initial": "normal", "fourier_features": 8}
+    base["network"] |= {"raf": "learnable", "raf_basis": ("x", "relu3"), "initial": "normal", "fourier_features": 8, "harmonics": 3}
     base["balancing"]["weights"] = {"interface flux": 20.0, "data": 10.0}
     base["compare"] = ()
     wanted = Experiment.from_data(base)

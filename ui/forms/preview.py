@@ -92,6 +92,8 @@ def _network(n: NetworkSpec, parts: tuple[tuple[int, ...], ...]) -> str:
         said.append(_SLOPES[n.slopes] + (f", n = {write('real', n.slope_scale)}" if n.slope_scale != 1 else ""))
     if n.recovery != "none":
         said.append(f"slope {RECOVERY}")
+    if n.harmonics > 1:
+        said.append(f"{n.harmonics} harmonics")
     if n.fourier_features:
         said.append(f"{n.fourier_features} Fourier features")
     return ", ".join(said)

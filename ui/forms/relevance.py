@@ -74,6 +74,7 @@ RULES: Mapping[str, Rule] = MappingProxyType({
     "network.raf_width": both(_RAF, names("network.raf_basis", "gaussian")),
     "network.rowdy_terms": one_of("network.raf", "rowdy"),
     "network.initial_scale": one_of("network.initial", "normal"),
+    "network.harmonics": filled("problem.periodic"),
     "network.fourier_sigma": not_only("network.fourier_features", "0"),
     "sampling.candidates": _DRAWN_BY_RESIDUAL,
     "sampling.exponent": _DRAWN_BY_RESIDUAL,

@@ -12,7 +12,7 @@ from torch import Tensor
 from core.objective import MANY, Objective
 from core.optimizers import Optimizer
 from core.passes import Block, Pass
-from core.pointwise import PointWeights, causal_weights
+from core.pointwise import PointWeights, causal_weights, grouped
 
 #: (theta, m, v, raw losses [T], the points' multipliers)
 StepResult = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -156,7 +156,7 @@ class _Pointwise:
         o = self.objective
         residuals = o.rows(theta, draws)
         values = torch.where(self.square, residuals * residuals, residuals)
-        losses = theta.new_zeros(len(o.terms)).index_add(0, self.terms, values.detach() * self.scales)
+        losses = grouped(values.detach() * self.scales, self.terms, len(o.terms))
         share = self.scales * weights.index_select(0, self.terms)
         if self.points.kind == "causal":
             inside = self.inside  # conditions hold at all times, so they neither wait nor hold others back

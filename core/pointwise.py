@@ -14,6 +14,9 @@ from torch import Tensor
 
 from core.choices import PointWeighting
 
+#: Numbers that `grouped` looks at together: 32 MB in float64.
+MASKED = 4_000_000
+
 
 @dataclass(frozen=True)
 class PointWeights:
@@ -90,6 +93,17 @@ class PointWeights:
         return lam.detach().square()
 
 
+def grouped(values: Tensor, group: Tensor, count: int) -> Tensor:
+    """The sum [count] of the values [N] of each group; group [N] int64 below `count`.
+
+    As index_add, but every sum is made in the points' order: where several threads add in turn, rounding depends on
+    which comes first, and torch 2.13 compiles no such addition.
+    """
+    numbers = torch.arange(count, device=group.device).unsqueeze(1)
+    at_once = max(1, MASKED // max(1, len(values)))
+    return torch.cat([torch.where(group == some, values, 0).sum(1) for some in numbers.split(at_once)])
+
+
 def causal_weights(squares: Tensor, time01: Tensor, chunks: int, epsilon: float | Tensor) -> Tensor:
     """Weights [N], detached, that hold a residual back until those before it are small.
 
@@ -101,10 +115,7 @@ def causal_weights(squares: Tensor, time01: Tensor, chunks: int, epsilon: float 
     """
     squares = squares.detach()
     chunk = (time01.detach() * chunks).long().clamp(0, chunks - 1)
-    zeros = torch.zeros(chunks, dtype=squares.dtype, device=squares.device)
-    sums = zeros.index_add(0, chunk, squares)
-    counts = zeros.index_add(0, chunk, torch.ones_like(squares))
-    means = sums / counts.clamp_min(1)
+    means = grouped(squares, chunk, chunks) / grouped(torch.ones_like(squares), chunk, chunks).clamp_min(1)
     before = means.cumsum(0) - means
     # the difference may round below zero, and a weight above one is none
     return torch.exp(-epsilon * before.clamp_min(0)).index_select(0, chunk)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from core.pointwise import PointWeights, causal_weights, next_epsilon
+from core.pointwise import PointWeights, causal_weights, grouped, next_epsilon
 
 R = torch.tensor([3.0, -1.0, 0.5, 0.0, -40.0, 10.0], dtype=torch.float64)
 TERMS = torch.tensor([0, 0, 0, 0, 2, 2])
@@ -153,3 +153,12 @@ def test_epsilon_goes_through_the_paper_s_values_and_stays_at_the_last() -> None
         epsilon = float(torch.tensor(next_epsilon(done, epsilon), dtype=torch.float32))
         seen.append(epsilon)
     assert seen == pytest.approx([0.1, 1, 10, 100, 100, 100])
+
+
+@pytest.mark.parametrize("masked", [1, 450, 4_000_000])
+def test_sums_of_groups_whatever_is_looked_at_together(masked: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.pointwise.MASKED", masked)
+    values, time = scattered()
+    group = (time * 6).long().clamp(0, 5) + 1  # none in the first
+    truth = [float(values[group == k].sum()) for k in range(8)]
+    np.testing.assert_allclose(grouped(values, group, 8).numpy(), truth, rtol=1e-12)

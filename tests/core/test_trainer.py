@@ -267,3 +267,23 @@ def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path) -> None
     for _ in range(30):
         again.step()
     assert torch.equal(again.theta, compiled.theta), "the compiled engine gives the same bits every time"
+
+
+def test_causal_weights_are_compiled_for_two_threads(tmp_path: Path) -> None:
+    """Sums by index are refused there, and would be made in whichever order the threads come."""
+    if compiler() is None:
+        pytest.skip("there is no C++ compiler")
+    changes = {"training__precision": "float64", "network__kind": "mlp", "balancing__points": "causal",
+               "compare": []}
+    eager, compiled = build_trainer(small("burgers", **changes)), build_trainer(small("burgers", **changes))
+    assert isinstance(compiled.engine, EagerEngine)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        compile_packages(compiled.engine, tmp_path)
+        compiled.engine = load_packages(tmp_path, compiled.engine)
+        for _ in range(10):
+            mine, theirs = eager.step(), compiled.step()
+            assert theirs == pytest.approx(mine, rel=1e-9)
+    finally:
+        torch.set_num_threads(before)

@@ -66,6 +66,16 @@ def _allen_cahn_output(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return x[:, 0:1] ** 2 * torch.cos(math.pi * x[:, 0:1]) + x[:, 1:2] * y
 
 
+def _allen_cahn_rounded(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The same with the rounded kink of resources/gallery/accurate-allen-cahn.toml."""
+    place, t = x[:, 0:1], x[:, 1:2]
+    s, w = 1 - place.abs(), torch.sqrt(4e-4 * t + 1e-14)
+    rounded = 2 * (s * torch.erf(s / w) + w / math.sqrt(math.pi) * torch.exp(-((s / w) ** 2)) - s)
+    gone = torch.exp(-10 * t)
+    return (place**2 * torch.cos(math.pi * place) - 4 / math.pi * torch.cos(math.pi * place / 2) * (1 - gone)
+            + gone * rounded + t * y)
+
+
 def _kdv_output(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.cos(math.pi * x[:, 0:1]) + x[:, 1:2] * y
 
@@ -118,9 +128,9 @@ def recipe(problem: str, method: str, constants: dict[str, float]) -> Recipe:
         "klein-gordon": {"hidden": (30, 30, 30), "domain": 2000, "boundary": 200, "initial": 100,
                          "weights": 100.0, "decay": None},
         "burgers": {"hidden": (20,) * 4, "domain": 3500, "boundary": 400, "initial": 200, "weights": 10.0},
-        "allen-cahn": {"hidden": (30,) * 4, "domain": 3000, "boundary": 0, "initial": 0, "conditions": "",
-                       "features": periodic_features},
-        "kdv": {"hidden": (30,) * 4, "domain": 3000, "boundary": 0, "initial": 0},
+        "allen-cahn": {"hidden": (30,) * 4, "domain": 4000, "boundary": 0, "initial": 0, "conditions": "",
+                       "features": periodic_features, "output": _allen_cahn_rounded},
+        "kdv": {"hidden": (30,) * 4, "domain": 5000, "boundary": 0, "initial": 0},
         "cavity": {"hidden": (30,) * 4, "domain": 2500, "boundary": 600, "weights": 20.0},
     }
     key = "cavity" if problem.startswith("cavity") else problem

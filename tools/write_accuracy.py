@@ -1,0 +1,83 @@
+"""Writes the README's table of accuracy from results/accuracy.json: `python -m tools.write_accuracy`.
+
+Medians of the seeds beside the lowest and the highest; a test compares, so that no number there is typed by hand.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from studio.accuracy_data import METHODS, Measure, Record, load, median_time, names, read, result_path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BEGIN, END = "<!-- accuracy table -->", "<!-- end of the accuracy table -->"
+HEADS = ("problem", "relative L2 at the end: median (lowest to highest)", "seeds, time", "to the targets", "M4",
+         "DeepXDE", "DeepXDE, best")
+
+
+def table() -> str:
+    """The table as Markdown, of all that was measured."""
+    records = list(read(result_path()).values())
+    rows = [HEADS, ("---",) * len(HEADS)]
+    for name in names():
+        measure = load(name).measure
+        of = {method: [r for r in records if (r.problem, r.method) == (name, method) and r.state != "failed"]
+              for method in METHODS}
+        ours, *rivals = (of[method] for method in METHODS)
+        rows.append((measure.title, _spread(ours), f"{len(ours)}, {_clock(_seconds(ours))}" if ours else "",
+                     _targets(measure, ours), *map(_rival, rivals)))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _seconds(records: Sequence[Record]) -> float:
+    return statistics.median(r.seconds for r in records)
+
+
+def _spread(records: Sequence[Record]) -> str:
+    last = sorted(r.last for r in records if math.isfinite(r.last))
+    if not last:
+        return "diverged" if records else ""
+    middle = f"{statistics.median(last):.1e}"
+    return middle if len(last) == 1 else f"{middle} ({last[0]:.1e} to {last[-1]:.1e})"
+
+
+def _targets(measure: Measure, records: Sequence[Record]) -> str:
+    parts = []
+    for target in measure.targets if records else ():
+        seconds = median_time(records, target.error)[0]
+        aim = f" in {_clock(target.seconds)}" if target.seconds else ""
+        found = _clock(seconds) if math.isfinite(seconds) else "not reached"
+        parts.append(f"{target.error:.1e}{aim}: **{found}**")
+    return "; ".join(parts)
+
+
+def _rival(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
+    many = f", {len(records)} seeds" if len(records) > 1 else ""
+    return f"{_spread(records)} after {_clock(_seconds(records))}{many}"
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 100 else f"{whole // 60}:{whole % 60:02d} min"
+
+
+def page(text: str) -> str:
+    """The README with the table of today. Raises ValueError where it has no place for it."""
+    before, begin, rest = text.partition(BEGIN)
+    inside, end, after = rest.partition(END)
+    lines = inside.split("\n")
+    places = [number for number, line in enumerate(lines) if line.startswith("|")]
+    if not (begin and end and places):
+        raise ValueError(f"there is no table between '{BEGIN}' and '{END}'")
+    lines[places[0]: places[-1] + 1] = [table()]
+    return before + begin + "\n".join(lines) + end + after
+
+
+if __name__ == "__main__":
+    README.write_text(page(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote {README.name}")

@@ -130,7 +130,7 @@ def recipe(problem: str, method: str, constants: dict[str, float]) -> Recipe:
         "burgers": {"hidden": (20,) * 4, "domain": 3500, "boundary": 400, "initial": 200, "weights": 10.0},
         "allen-cahn": {"hidden": (30,) * 4, "domain": 4000, "boundary": 0, "initial": 0, "conditions": "",
                        "features": periodic_features, "output": _allen_cahn_rounded},
-        "kdv": {"hidden": (30,) * 4, "domain": 5000, "boundary": 0, "initial": 0},
+        "kdv": {"hidden": (36,) * 3, "domain": 5000, "boundary": 0, "initial": 0},
         "cavity": {"hidden": (30,) * 4, "domain": 2500, "boundary": 600, "weights": 20.0},
     }
     key = "cavity" if problem.startswith("cavity") else problem

@@ -136,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m studio.compile_check",
                                      description="Compile the step of every built-in experiment, and check it.")
     parser.add_argument("--names", nargs="+", default=gallery.names(), metavar="NAME", help="only these experiments")
+    parser.add_argument("--threads", type=int, default=0, help="of the compiled step (default: the experiment's)")
     parser.add_argument("--out", type=Path, default=OUT, help="where the results go (default: %(default)s)")
     parser.add_argument("--second", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -151,6 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in given.names:
             for experiment in gallery.load(name).lanes():
                 title = name if not experiment.label else f"{name}: {experiment.label}"
+                if given.threads and given.threads != experiment.training.threads:
+                    experiment = experiment.with_changes({"training.threads": given.threads})
+                    title += f", {given.threads} threads"
                 if package_folder(experiment).is_dir():
                     continue  # the step of another lane or experiment, which was checked
                 try:

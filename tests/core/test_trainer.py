@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from core import tiles
 from core.choices import PointWeighting
-from core.compiled import compile_packages, compiler, load_packages
+from core.compiled import TILES, compile_packages, compiler, load_packages
 from core.engine import EagerEngine, StepResult
 from core.optimizers import Adam, Decay
 from core.pointwise import PointWeights
@@ -247,7 +248,7 @@ def test_a_state_of_another_network_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["helmholtz-m2", "helmholtz-m4"])
-def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path) -> None:
+def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if compiler() is None:  # then the person is told so, and that is what can be tested here
         with pytest.raises(CompileError, match=r"no C\+\+ compiler was found"):
             Compilation(small(name))
@@ -255,7 +256,10 @@ def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path) -> None
     eager = build_trainer(small(name, training__precision="float64"))
     compiled = build_trainer(small(name, training__precision="float64"))
     assert isinstance(compiled.engine, EagerEngine)
+    if name == "helmholtz-m4":
+        monkeypatch.setattr(tiles, "NEAR", 8 * 8 * 4 * 8)  # tiles of eight points
     compile_packages(compiled.engine, tmp_path)
+    assert (tmp_path / TILES).is_file() == (name == "helmholtz-m4")
     compiled.engine = load_packages(tmp_path, compiled.engine)
     for _ in range(30):
         mine, theirs = eager.step(), compiled.step()

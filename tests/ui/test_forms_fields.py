@@ -240,7 +240,8 @@ def test_an_experiment_with_everything_comes_out_as_it_went_in(form: ExperimentF
     base["decomposition"] |= {"splits": {"x": (0.0,), "y": (-0.5, 0.5)}, "flux": {"x": "u_x", "y": "u_y"},
                               "hidden": ((20, 20), (10,)) * 3, "points": (1, 2, 3, 4, 5, 6), "local": ("k2",),
                               "starts": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
-    base["network"] |= {"raf": "learnable", "raf_basis": ("x", "relu3"), "initial": "normal", "fourier_features": 8, "harmonics": 3}
+    base["network"] |= {"raf": "learnable", "raf_basis": ("x", "relu3"), "initial": "normal", "fourier_features": 8,
+                        "harmonics": 3}
     base["balancing"]["weights"] = {"interface flux": 20.0, "data": 10.0}
     base["compare"] = ()
     wanted = Experiment.from_data(base)

@@ -1,0 +1,82 @@
+"""Steps in tiles make the eager engine's numbers, whatever is cut and whatever is left over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from core import tiles
+from core.engine import EagerEngine
+from core.tiles import Cut, Run, Tile, tiles_of
+from studio.build import build_trainer
+from studio.gallery import load
+from tests.core.test_trainer import small
+
+
+def engine_of(name: str, **changes: object) -> EagerEngine:
+    engine = build_trainer(small(name, training__precision="float64", compare=[], **changes)).engine
+    assert isinstance(engine, EagerEngine)
+    return engine
+
+
+def listed(function: Any) -> Run:
+    return lambda given: list(function(*given))
+
+
+@pytest.mark.parametrize(("size", "limit", "rows"), [
+    (1000, 1000, 0), (1300, 1000, 0), (1301, 1000, 1000), (5000, 333, 250), (2048, 600, 512), (997, 100, 96),
+    (5000, 7, 0), (4000, 400, 500),
+])
+def test_tiles_are_near_the_limit_and_equal_where_they_can_be(size: int, limit: int, rows: int) -> None:
+    assert tiles._rows(size, limit) == rows
+
+
+def test_what_is_carried_decides_how_many_points_a_tile_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "NEAR", 8 * 8 * 4 * 8)  # eight points, eight neurons, four channels, float64
+    assert tiles_of(engine_of("helmholtz-m2"), 1) == (Tile(0, 8, 2),)
+    assert tiles_of(engine_of("helmholtz-m2"), 2) == (), "two threads have the room of two"
+    assert tiles_of(engine_of("helmholtz-m2", network__hidden=[80, 8]), 1) == (), "fewer than eight points are no tile"
+    assert tiles_of(engine_of("helmholtz-m2", training__chunk=20), 1) == (), "portions are not compiled at all"
+    weighted = engine_of("helmholtz-m2", balancing__points="residual-attention", balancing__rule="fixed",
+                         sampling__every=0)
+    assert tiles_of(weighted, 1) == (), "each point's weight is of all points"
+
+
+@pytest.mark.parametrize(("name", "changes"), [
+    ("helmholtz-m2", {}), ("helmholtz-m4", {}), ("cavity-vp-m2", {}), ("cavity-psi-m1", {}), ("kdv", {
+        "balancing__points": "equal"}),
+    ("accurate-allen-cahn", {"phases": []}),
+    ("helmholtz-m1", {"network__slopes": "layer", "network__recovery": "paper"}),
+])
+@pytest.mark.parametrize("rows", [8, 5, 3])
+def test_the_sum_over_tiles_is_the_step(name: str, changes: dict[str, Any], rows: int) -> None:
+    engine = engine_of(name, **changes)
+    blocks = [block for block in engine.objective.blocks if block.equations.carried.order and not block.data]
+    cut = Cut(engine, [Tile(block.start, rows, (block.stop - block.start) // rows) for block in blocks])
+    assert sum(tile.count * tile.rows for tile in cut.tiles) > 0
+    step, gradient, _ = engine.examples()
+    generator = torch.Generator().manual_seed(2)
+
+    def drawn(like: Tensor) -> Tensor:
+        return torch.rand(like.shape, generator=generator, dtype=like.dtype)
+
+    parts = [listed(cut.tile(number)) for number in range(len(cut.tiles))]
+    given = [drawn(t) for t in step]
+    for mine, theirs in zip(cut.joined(parts, listed(cut.step), theta=0, draws=5, weights=3)(given),
+                            engine.step(*given), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+    given = [drawn(t) for t in gradient]
+    for mine, theirs in zip(cut.joined(parts, listed(cut.gradient), theta=0, draws=1, weights=2)(given),
+                            engine.gradient(*given), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_sub_domains_and_averages_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "NEAR", 20_000)
+    for name in ("burgers-cpinn-fixed", "eigenvalue-box-d1"):
+        engine = build_trainer(load(name)).engine
+        assert isinstance(engine, EagerEngine)
+        assert tiles_of(engine, 1) == ()

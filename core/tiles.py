@@ -56,7 +56,8 @@ def tiles_of(engine: EagerEngine, threads: int) -> tuple[Tile, ...]:
         carried = block.equations.carried
         channels = 1 + len(carried.first) + len(carried.operators) + len(carried.higher)
         rows = _rows(block.stop - block.start, threads * NEAR // (channels * width * o.dtype.itemsize))
-        if rows and carried.order and not block.data and not block.equations.averages:
+        # only points of the interior are all drawn in one way; those of a condition may lie on several faces
+        if rows and carried.order and block.interior and not block.data and not block.equations.averages:
             out.append(Tile(block.start, rows, (block.stop - block.start) // rows))
     return tuple(out) if len(out) <= CUT else ()
 

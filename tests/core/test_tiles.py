@@ -74,6 +74,15 @@ def test_the_sum_over_tiles_is_the_step(name: str, changes: dict[str, Any], rows
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_points_on_several_faces_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "NEAR", 8 * 8 * 4 * 8)
+    walls = [{"name": "wall", "on": "boundary", "equation": "u_x = 0", "term": "boundary", "points": 40}]
+    engine = engine_of("helmholtz-m2", problem__conditions=walls)
+    assert engine.objective.points == 16 + 4 * 40
+    cut = tiles_of(engine, 1)
+    assert cut == (Tile(0, 8, 2),)
+
+
 def test_sub_domains_and_averages_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "NEAR", 20_000)
     for name in ("burgers-cpinn-fixed", "eigenvalue-box-d1"):

@@ -90,11 +90,13 @@ def growth_charts(data: dict[str, Any]) -> list[Chart]:
         rows = [row for row in data["rows"] if row["axis"] == axis]
         if not rows:
             continue
+        marks = () if axis == "points" else tuple(sorted({row["value"] for row in rows}))
         engines = list(dict.fromkeys(row["engine"] for row in rows))
         for key, name in (("steps_per_second", "steps per second (1/s)"), ("peak_mb", "peak resident memory (MB)")):
             curves = tuple(Curve(tuple((row["value"], row[key]) for row in rows if row["engine"] == engine
                                        and key in row), color, engine, "dots") for color, engine in enumerate(engines))
-            out.append(Chart(title[0].upper() + title[1:], title, name, curves, legend=130, size=(430, 300)))
+            out.append(Chart(title[0].upper() + title[1:], title, name, curves, legend=130, size=(430, 300),
+                             marks=marks))
     return out
 
 

@@ -45,7 +45,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart. The axes' names have the units; notes: lines below the legend."""
+    """One chart. The axes' names have the units; notes: lines below the legend; marks: what is written along x in the
+    place of powers of ten."""
 
     title: str
     x: str
@@ -54,6 +55,7 @@ class Chart:
     notes: tuple[str, ...] = ()
     legend: int = 300  # pixels beside the chart
     size: tuple[int, int] = (560, 400)
+    marks: tuple[float, ...] = ()
 
 
 def draw(charts: Sequence[Chart], path: Path, theme: Theme, columns: int = 1) -> Path:
@@ -132,7 +134,8 @@ class _Painted:
         p.fillRect(box, QColor(theme.plot))
         self._letters(SMALL)
         for (low, high), across in ((self.x, True), (self.y, False)):
-            for value, text in decades(low, high):
+            own = [(math.log10(value), f"{value:g}") for value in self.chart.marks] if across else []
+            for value, text in own or decades(low, high):
                 share = (value - low) / (high - low)
                 if across:
                     at = box.left() + share * box.width()

@@ -69,3 +69,4 @@ def test_growth_has_two_charts_for_each_thing_that_grows() -> None:
     charts = growth_charts({"rows": rows})
     assert [one.y for one in charts] == ["steps per second (1/s)", "peak resident memory (MB)"] * 2
     assert charts[2].curves[0].points == ((1, 5.0), (2, 5.0))
+    assert charts[0].marks == () and charts[2].marks == (1, 2, 4), "few sizes are written each, not their decades"

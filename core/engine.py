@@ -98,24 +98,33 @@ class EagerEngine:
         return torch.stack(losses).detach(), torch.stack(rows)
 
     def _in_portions(self, theta: Tensor, draws: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(raw losses [T], gradients), one portion's graph at a time: that of the weighted total [1, P], or where no
-        weights are given those of all raw losses [T, P]."""
+        """(raw losses [T], gradients) as `part` has them, one portion's graph at a time."""
         o = self.objective
         x = o.places.physical(draws)
         losses = theta.new_zeros(len(o.terms))
         rows = theta.new_zeros(len(o.terms) if weights is None else 1, len(theta))
-        with torch.enable_grad():
-            for portion in (*self.portions, None):  # last what does not come from points
-                leaf = theta.detach().requires_grad_()
-                parts = o.losses_at(leaf, x, portion or ())
-                extra = o.recovery(leaf) if portion is None else None
-                if extra is not None:
-                    parts[extra[0]] = extra[1]
-                part = torch.stack(parts)
-                wanted = parts if weights is None else [torch.dot(part, weights)]
-                more = [_gradient(loss, leaf, retain_graph=k < len(wanted) - 1) for k, loss in enumerate(wanted)]
-                rows, losses = rows + torch.stack(more), losses + part.detach()
+        for portion in (*self.portions, None):
+            part, more = self.part(theta, x, portion or (), weights, last=portion is None)
+            losses, rows = losses + part, rows + more
         return losses, rows
+
+    def part(self, theta: Tensor, x: Tensor, passes: Sequence[Pass], weights: Tensor | None = None, *,
+             last: bool = False) -> tuple[Tensor, Tensor]:
+        """What some passes add to (raw losses [T], gradients): that of the weighted total [1, P], or where no weights
+        are given those of all raw losses [T, P].
+
+        x [N, d]: the points that the passes' rows count from. last: with what does not come from points.
+        """
+        with torch.enable_grad():
+            leaf = theta.detach().requires_grad_()
+            losses = self.objective.losses_at(leaf, x, passes)
+            extra = self.objective.recovery(leaf) if last else None
+            if extra is not None:
+                losses[extra[0]] = extra[1]
+            stacked = torch.stack(losses)
+            wanted = losses if weights is None else [torch.dot(stacked, weights)]
+            rows = [_gradient(loss, leaf, retain_graph=k < len(wanted) - 1) for k, loss in enumerate(wanted)]
+        return stacked.detach(), torch.stack(rows)
 
     def examples(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Arguments of the right shapes for `step`, `gradient` and `term_gradients`, to trace them with."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from core.engine import EagerEngine
 from core.layers import layers_of
-from core.passes import Block, Pass, alone, merged
+from core.passes import Block, alone, merged
 
 #: Bytes of one layer's channels in a tile, for each thread.
 NEAR = 360_000
@@ -89,15 +89,17 @@ class Cut:
         o = self.engine.objective
 
         def function(theta: Tensor, draws: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-            return self._part(theta, o.places.physical_of(own.start, draws), weights, [alone(block)])
+            losses, rows = self.engine.part(theta, o.places.physical_of(own.start, draws), [alone(block)], weights)
+            return losses, rows[0]
 
         return function
 
     def gradient(self, theta: Tensor, draws: Tensor, weights: Tensor, lam: Tensor, losses: Tensor,
                  gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What `EagerEngine.gradient` gives; losses [T], gradient [P]: of all tiles."""
-        more, own = self._part(theta, self.engine.objective.places.physical(draws), weights, self._left, last=True)
-        return losses + more, gradient + own, lam.clone()
+        x = self.engine.objective.places.physical(draws)
+        more, rows = self.engine.part(theta, x, self._left, weights, last=True)
+        return losses + more, gradient + rows[0], lam.clone()
 
     def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor, lam: Tensor,
              losses: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
@@ -137,19 +139,3 @@ class Cut:
             if start < block.stop:
                 out.append(block if start == block.start else block.part(start, block.stop))
         return out
-
-    def _part(self, theta: Tensor, x: Tensor, weights: Tensor, passes: Sequence[Pass], *,
-              last: bool = False) -> tuple[Tensor, Tensor]:
-        """(losses [T], gradient [P]) of some passes; last: with what does not come from points."""
-        o = self.engine.objective
-        with torch.enable_grad():
-            leaf = theta.detach().requires_grad_()
-            losses = o.losses_at(leaf, x, passes)
-            extra = o.recovery(leaf) if last else None
-            if extra is not None:
-                losses[extra[0]] = extra[1]
-            stacked = torch.stack(losses)
-            total = torch.dot(stacked, weights)
-            if not total.requires_grad:
-                return stacked.detach(), torch.zeros_like(theta)
-            return stacked.detach(), torch.autograd.grad(total, leaf)[0]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studio.accuracy_data import METHODS, Measure, Record, load, median_time, names, read, result_path
+from studio.progress import duration
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- accuracy table -->", "<!-- end of the accuracy table -->"
@@ -63,7 +64,7 @@ def _rival(records: Sequence[Record]) -> str:
 
 def _clock(seconds: float) -> str:
     whole = round(seconds)
-    return f"{whole} s" if whole < 100 else f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole} s" if whole < 100 else f"{duration(whole)} min"
 
 
 def page(text: str) -> str:

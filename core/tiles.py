@@ -2,9 +2,9 @@
 the processor.
 
 A step of all points at once writes every layer's channels to memory and reads them again on the way back. Korteweg-de
-Vries with 5,000 points, three layers of 36 and the five channels of a third derivative in float64: 25.7 ms at once,
-17.9 ms in tiles of 250 and 22 ms in tiles of 625 (AMD EPYC, 1 MB of second-level cache for each core, one thread; with
-both cores at work 50 and 18.5 ms). Half as large numbers win less: 2,048 points of Helmholtz in float32 5.0 and 4.8 ms.
+Vries with 5,000 points, three layers of 36 and the five channels of a third derivative in float64 takes 20.5 ms at
+once, 15.7 in tiles of 625, 15.0 of 250 and 15.7 of 125 (tests/bench/tiles.py; AMD EPYC, 1 MB of second-level cache for
+each core, one thread, nothing beside it). float32, with half as much to write, gains less.
 All tiles of an equation have the same number of points, so one compiled function serves them all; what is left goes
 together in another one.
 """

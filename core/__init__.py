@@ -1,1 +1,1 @@
-"""The numerics of PINNscope: torch and numpy, no window, no files, no threads."""
+"""The numerics of PINNscope: torch and numpy, no window, no files; threads only inside a step."""

@@ -1,8 +1,8 @@
 """The step as native code: traced to one graph, forward, derivatives, backward and Adam together.
 
-The graph is compiled ahead of time (AOTInductor) into a package on disk. That can be done in another process while
-the eager engine trains; loading the package takes milliseconds, and running it needs no tracing, no guards and no
-particular thread.
+The graph is compiled ahead of time (AOTInductor) into a library on disk. That can be done in another process while
+the eager engine trains; loading it takes milliseconds, and running it needs no tracing, no guards, no particular
+thread, and not the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from core.crew import Crew, set_threads
 from core.engine import EagerEngine, StepResult
-from core.tiles import Cut, Tile, tiles_of
+from core.native import Native, library_of
+from core.tiles import Cut, Run, Tile, tiles_of
 
-STEP, GRADIENT, GRADIENTS = "step.pt2", "gradient.pt2", "gradients.pt2"
-TILES, TILE = "tiles.json", "tile-{}.pt2"  # where the points are cut: how, and the function of each cut block
+#: The libraries of a package. Of a step in tiles there is a part for each cut block and one for what is left, as
+#: `TILES` has it; the step is then what the optimizer does with their sums, and the gradient needs nothing else.
+STEP, GRADIENT, GRADIENTS, PART, TILES = "step.so", "gradient.so", "gradients.so", "part-{}.so", "tiles.json"
 
 #: What was measured to pay: tanh from the vectorized exp (a sixth faster step at 128 points; absolute error of one
 #: rounding), products and sums in one instruction. Results still agree with the eager engine to rounding.
@@ -54,18 +58,31 @@ def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False)
         raise ValueError("only a step that takes all its points at once, on the CPU, is compiled")
     step, gradient, gradients = engine.examples()
     cut = Cut(engine, tiles_of(engine, torch.get_num_threads()))
-    for number in range(len(cut.tiles)):
-        _compile(cut.tile(number), cut.example(number), folder / TILE.format(number))
     if cut.tiles:
+        with threads(1):  # several of them run at the same time instead
+            for number in range(cut.parts):
+                _compile(cut.part(number), cut.example(number), folder / PART.format(number))
         (folder / TILES).write_text(json.dumps([asdict(tile) for tile in cut.tiles]))
-        gradient, step = (*gradient, *cut.sums()), (*step, *cut.sums())
-    whole = cut if cut.tiles else engine
-    if solver:
-        _compile(whole.gradient, gradient, folder / GRADIENT)
+        if not solver:
+            theta, m, v, _, hyper, _, _ = step
+            _compile(engine.optimizer.update, (theta, m, v, theta.clone(), hyper), folder / STEP)
+    elif solver:
+        _compile(engine.gradient, gradient, folder / GRADIENT)
     else:
-        _compile(whole.step, step, folder / STEP)
+        _compile(engine.step, step, folder / STEP)
     if len(engine.objective.regions) == 1:
         _compile(engine.term_gradients, gradients, folder / GRADIENTS)
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """torch's thread count for a while."""
+    before = torch.get_num_threads()
+    set_threads(number)
+    try:
+        yield
+    finally:
+        set_threads(before)
 
 
 def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: Path) -> None:
@@ -73,16 +90,19 @@ def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: 
         warnings.simplefilter("ignore")  # torch's own deprecations while it traces; nothing a person can act on
         graph = make_fx(lambda *tensors: function(*tensors))(*arguments)  # a bound method confuses the tracer
         program = torch.export.export(graph, arguments)
-        torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=OPTIONS)
+        package = path.with_suffix(".pt2")
+        torch._inductor.aoti_compile_and_package(program, package_path=str(package), inductor_configs=OPTIONS)
+    library_of(package, path)
+    package.unlink()
 
 
 @dataclass(frozen=True)
 class CompiledEngine:
     """The packages that `compile_packages` made, loaded; what is not among them, `eager` does."""
 
-    run_step: Callable[[list[Tensor]], list[Tensor]] | None
-    run_gradient: Callable[[list[Tensor]], list[Tensor]] | None
-    run_gradients: Callable[[list[Tensor]], list[Tensor]] | None
+    run_step: Run | None
+    run_gradient: Run | None
+    run_gradients: Run | None
     eager: EagerEngine
     name: str = "compiled"
 
@@ -107,24 +127,21 @@ class CompiledEngine:
 
 
 def load_packages(folder: Path, eager: EagerEngine) -> CompiledEngine:
-    """Load what `compile_packages` wrote of this eager engine. Raises OSError or RuntimeError where it is missing or
-    damaged."""
-    def runner(name: str) -> Callable[[list[Tensor]], list[Tensor]]:
-        # what torch._inductor.aoti_load_package makes in the end, without the seconds that importing that takes
-        loader = torch._C._aoti.AOTIModelPackageLoader(str(folder / name), "model", False, 1, -1)
-        run: Callable[[list[Tensor]], list[Tensor]] = loader.run
-        return run
-
-    found = {name for name in (STEP, GRADIENT, GRADIENTS) if (folder / name).is_file()}
-    if not found & {STEP, GRADIENT} or (GRADIENTS not in found and len(eager.objective.regions) == 1):
-        raise OSError(f"{folder} is not complete")
-    step, gradient, gradients = (runner(name) if name in found else None for name in (STEP, GRADIENT, GRADIENTS))
+    """Load what `compile_packages` wrote of this eager engine, with torch's present thread count. Raises OSError where
+    it is missing or damaged."""
+    step, gradient, gradients = (Native(folder / name) if (folder / name).is_file() else None
+                                 for name in (STEP, GRADIENT, GRADIENTS))
+    run_step: Run | None = step
+    run_gradient: Run | None = gradient
     if (folder / TILES).is_file():
         try:
             cut = Cut(eager, [Tile(**tile) for tile in json.loads((folder / TILES).read_text())])
         except (ValueError, TypeError) as error:
             raise OSError(f"{TILES} is damaged") from error
-        parts = [runner(TILE.format(number)) for number in range(len(cut.tiles))]
-        step = step and cut.joined(parts, step, theta=0, draws=5, weights=3)
-        gradient = gradient and cut.joined(parts, gradient, theta=0, draws=1, weights=2)
-    return CompiledEngine(step, gradient, gradients, eager)
+        crew = Crew(torch.get_num_threads())
+        parts = [Native(folder / PART.format(number), crew.threads) for number in range(cut.parts)]
+        run_step = step and (lambda given: cut.step(parts, crew.results, step, given))
+        run_gradient = None if step else (lambda given: cut.gradient(parts, crew.results, given))
+    if (run_step or run_gradient) is None or (gradients is None and len(eager.objective.regions) == 1):
+        raise OSError(f"{folder} is not complete")
+    return CompiledEngine(run_step, run_gradient, gradients, eager)

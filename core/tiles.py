@@ -1,18 +1,21 @@
 """A compiled step in tiles: points of an equation, some hundred at a time, so that what the layers pass on stays near
-the processor.
+the processor, and so that several threads compute tiles at the same time.
 
 A step of all points at once writes every layer's channels to memory and reads them again on the way back. Korteweg-de
 Vries with 5,000 points, three layers of 36 and the five channels of a third derivative in float64 takes 20.5 ms at
 once, 15.7 in tiles of 625, 15.0 of 250 and 15.7 of 125 (tests/bench/tiles.py; AMD EPYC, 1 MB of second-level cache for
 each core, one thread, nothing beside it). float32, with half as much to write, gains less.
+Two threads that share every operation are hardly faster than one, since products of so narrow matrices are too small to
+be shared; two threads with a tile each are nearly twice as fast.
 All tiles of an equation have the same number of points, so one compiled function serves them all; what is left goes
-together in another one.
+together in another one. What all of them found is added up in a fixed order, whoever computed it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,10 +29,12 @@ from core.passes import Block, alone, merged
 NEAR = 360_000
 #: A tile may have up to `MOST` times as many points, and down to `LEAST` times, if none are left over then.
 MOST, LEAST = 1.3, 0.4
+SHARE = 0.4
 #: Blocks of points that are cut, at most: each is compiled for itself.
 CUT = 3
 
 Run = Callable[[list[Tensor]], list[Tensor]]
+Made = Callable[[Sequence[Callable[[], list[Tensor]]]], list[list[Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -55,38 +60,63 @@ def tiles_of(engine: EagerEngine, threads: int) -> tuple[Tile, ...]:
     for block in o.blocks:
         carried = block.equations.carried
         channels = 1 + len(carried.first) + len(carried.operators) + len(carried.higher)
-        rows = _rows(block.stop - block.start, threads * NEAR // (channels * width * o.dtype.itemsize))
+        near = NEAR // (channels * width * o.dtype.itemsize)
+        rows = _rows(block.stop - block.start, near, threads)
         # only points of the interior are all drawn in one way; those of a condition may lie on several faces
         if rows and carried.order and block.interior and not block.data and not block.equations.averages:
             out.append(Tile(block.start, rows, (block.stop - block.start) // rows))
     return tuple(out) if len(out) <= CUT else ()
 
 
-def _rows(size: int, limit: int) -> int:
-    """Points of a tile: a divisor of `size` where there is one near `limit`; 0 where all go together."""
-    if limit < 8 or size <= MOST * limit:
+def _rows(size: int, near: int, threads: int = 1) -> int:
+    """Points of a tile; 0 where all go together.
+
+    Of several threads each gets two tiles or more, so that none waits long for the others, if these still have
+    SHARE * near points, below which they are not worth the waking of a thread. Then a divisor of `size` near what is
+    wished, so that none are left over, if possible one that makes as many tiles for each thread.
+    """
+    wished = near if threads == 1 else min(near, max(size // (2 * threads), int(SHARE * near), 8))
+    if near < 8 or size <= MOST * wished:
         return 0
-    equal = [rows for rows in range(max(8, int(LEAST * limit)), int(MOST * limit) + 1) if size % rows == 0]
-    return max(equal, default=limit // 8 * 8)
+    equal = [rows for rows in range(max(8, int(LEAST * wished)), int(MOST * wished) + 1) if size % rows == 0]
+    fair = [rows for rows in equal if size // rows % threads == 0]
+    return max(fair or equal, default=wished // 8 * 8)
 
 
 class Cut:
     """The parts of a step that are compiled, as functions of tensors, and how they make the step.
 
-    A tile gives (what it adds to the raw losses [T], the gradient [P] of its weighted sum); what is left takes both
-    sums, adds its own, and ends the step or the gradient as `EagerEngine` does.
+    A part gives (what it adds to the raw losses [T], the gradient [P] of its weighted sum). There is one for the tiles
+    of each block that is cut, and one for all that is left, if anything is.
     """
 
     def __init__(self, engine: EagerEngine, tiles: Sequence[Tile]) -> None:
         self.engine, self.tiles = engine, tuple(tiles)
         self._blocks = {block.start: block for block in engine.objective.blocks}
         self._left = merged(self._rest())
+        o = engine.objective
+        self.leaves = bool(self._left) or o.recovery(torch.zeros(o.size, dtype=o.dtype)) is not None
 
-    def tile(self, number: int) -> Callable[..., Any]:
-        """(theta, draws [rows, c], weights) -> (losses [T], gradient [P]) of one tile."""
+    @property
+    def parts(self) -> int:
+        """How many functions `part` makes."""
+        return len(self.tiles) + self.leaves
+
+    def part(self, number: int) -> Callable[..., Any]:
+        """(theta, draws, weights) -> (losses [T], gradient [P]).
+
+        The tiles' come first; their draws [rows, c] are those of one tile, those of what is left all of the step.
+        """
+        o = self.engine.objective
+        if number == len(self.tiles):
+            def left(theta: Tensor, draws: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+                x = o.places.physical(draws)
+                losses, rows = self.engine.part(theta, x, self._left, weights, last=True)
+                return losses, rows[0]
+
+            return left
         own = self.tiles[number]
         block = replace(self._blocks[own.start], start=0, stop=own.rows)
-        o = self.engine.objective
 
         def function(theta: Tensor, draws: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
             losses, rows = self.engine.part(theta, o.places.physical_of(own.start, draws), [alone(block)], weights)
@@ -94,41 +124,36 @@ class Cut:
 
         return function
 
-    def gradient(self, theta: Tensor, draws: Tensor, weights: Tensor, lam: Tensor, losses: Tensor,
-                 gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What `EagerEngine.gradient` gives; losses [T], gradient [P]: of all tiles."""
-        x = self.engine.objective.places.physical(draws)
-        more, rows = self.engine.part(theta, x, self._left, weights, last=True)
-        return losses + more, gradient + rows[0], lam.clone()
-
-    def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor, lam: Tensor,
-             losses: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
-        """What `EagerEngine.step` gives."""
-        losses, gradient, lam = self.gradient(theta, draws, weights, lam, losses, gradient)
-        return *self.engine.optimizer.update(theta, m, v, gradient, hyper), losses, lam
-
     def example(self, number: int) -> tuple[Tensor, ...]:
-        """Arguments of the right shapes for a tile."""
+        """Arguments of the right shapes for a part."""
         o = self.engine.objective
+        rows = o.points if number == len(self.tiles) else self.tiles[number].rows
         theta = torch.zeros(o.size, dtype=o.dtype)
-        return theta, theta.new_full((self.tiles[number].rows, o.columns), 0.5), theta.new_ones(len(o.terms))
+        return theta, theta.new_full((rows, o.columns), 0.5), theta.new_ones(len(o.terms))
 
-    def sums(self) -> tuple[Tensor, Tensor]:
-        """(losses [T], gradient [P]) of the right shapes."""
-        o = self.engine.objective
-        return torch.zeros(len(o.terms), dtype=o.dtype), torch.zeros(o.size, dtype=o.dtype)
+    def gradient(self, parts: Sequence[Run], made: Made, given: Sequence[Tensor]) -> list[Tensor]:
+        """What `EagerEngine.gradient` gives. parts: the functions of `part`; made: makes calls, in any order."""
+        theta, draws, weights, lam = given
+        losses, gradient = self._sums(parts, made, theta, draws, weights)
+        return [losses, gradient, lam.clone()]
 
-    def joined(self, parts: Sequence[Run], last: Run, theta: int, draws: int, weights: int) -> Run:
-        """The whole as one function; theta, draws, weights: which of its arguments they are."""
-        def run(given: list[Tensor]) -> list[Tensor]:
-            sums: list[Tensor] = []
-            for tile, part in zip(self.tiles, parts, strict=True):
-                for start in range(tile.start, tile.stop, tile.rows):
-                    found = part([given[theta], given[draws][start: start + tile.rows], given[weights]])
-                    sums = [a.add_(b) for a, b in zip(sums, found, strict=True)] if sums else found
-            return last([*given, *sums])
+    def step(self, parts: Sequence[Run], made: Made, update: Run, given: Sequence[Tensor]) -> list[Tensor]:
+        """What `EagerEngine.step` gives. update: the optimizer's, of (theta, m, v, gradient, hyper)."""
+        theta, m, v, weights, hyper, draws, lam = given
+        losses, gradient = self._sums(parts, made, theta, draws, weights)
+        return [*update([theta, m, v, gradient, hyper]), losses, lam.clone()]
 
-        return run
+    def _sums(self, parts: Sequence[Run], made: Made, theta: Tensor, draws: Tensor,
+              weights: Tensor) -> tuple[Tensor, Tensor]:
+        calls = [partial(parts[-1], [theta, draws, weights])] if self.leaves else []
+        for tile, part in zip(self.tiles, parts, strict=False):
+            calls += [partial(part, [theta, draws[start: start + tile.rows], weights])
+                      for start in range(tile.start, tile.stop, tile.rows)]
+        (losses, gradient), *others = made(calls)
+        for more, rows in others:  # in this order, whoever was ready first: the same bits each time
+            losses += more
+            gradient += rows
+        return losses, gradient
 
     def _rest(self) -> list[Block]:
         """The blocks without what the tiles have of them."""

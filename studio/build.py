@@ -6,6 +6,7 @@ import torch
 
 from core.architecture import Architecture
 from core.balancing import Balancing
+from core.crew import set_threads
 from core.decomposition import boxes
 from core.device import resolve
 from core.diagnostics.fields import FieldsDiagnostic
@@ -34,7 +35,7 @@ def build_trainer(experiment: Experiment, *, engine: str = "eager", objective: O
 
     Sets torch's thread count for the calling thread. Raises ProblemError, ValueError, and CompileError.
     """
-    torch.set_num_threads(experiment.training.threads)
+    set_threads(experiment.training.threads)
     o, b, s = experiment.optimizer, experiment.balancing, experiment.sampling
     objective = objective or build_objective(experiment)
     kind = o.kind if o.kind != "auto" else method_of(o, objective).kind

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core import tiles
+from core.crew import Crew
 from core.engine import EagerEngine
 from core.tiles import Cut, Run, Tile, tiles_of
 from studio.build import build_trainer
@@ -26,18 +27,21 @@ def listed(function: Any) -> Run:
     return lambda given: list(function(*given))
 
 
-@pytest.mark.parametrize(("size", "limit", "rows"), [
-    (1000, 1000, 0), (1300, 1000, 0), (1301, 1000, 1000), (5000, 333, 250), (2048, 600, 512), (997, 100, 96),
-    (5000, 7, 0), (4000, 400, 500),
+@pytest.mark.parametrize(("size", "near", "threads", "rows"), [
+    (1000, 1000, 1, 0), (1300, 1000, 1, 0), (1301, 1000, 1, 1000), (5000, 333, 1, 250), (2048, 600, 1, 512),
+    (997, 100, 1, 96), (5000, 7, 1, 0), (4000, 400, 1, 500),
+    (5000, 333, 2, 250), (1000, 1000, 2, 500), (2000, 1000, 2, 500), (500, 1000, 2, 0), (5000, 333, 3, 250),
+    (5400, 333, 3, 360), (8000, 1000, 4, 1000),
 ])
-def test_tiles_are_near_the_limit_and_equal_where_they_can_be(size: int, limit: int, rows: int) -> None:
-    assert tiles._rows(size, limit) == rows
+def test_tiles_are_near_the_limit_equal_where_they_can_be_and_some_for_every_thread(
+        size: int, near: int, threads: int, rows: int) -> None:
+    assert tiles._rows(size, near, threads) == rows
 
 
 def test_what_is_carried_decides_how_many_points_a_tile_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "NEAR", 8 * 8 * 4 * 8)  # eight points, eight neurons, four channels, float64
     assert tiles_of(engine_of("helmholtz-m2"), 1) == (Tile(0, 8, 2),)
-    assert tiles_of(engine_of("helmholtz-m2"), 2) == (), "two threads have the room of two"
+    assert tiles_of(engine_of("helmholtz-m2"), 2) == (Tile(0, 8, 2),), "a tile is one thread's"
     assert tiles_of(engine_of("helmholtz-m2", network__hidden=[80, 8]), 1) == (), "fewer than eight points are no tile"
     assert tiles_of(engine_of("helmholtz-m2", training__chunk=20), 1) == (), "portions are not compiled at all"
     weighted = engine_of("helmholtz-m2", balancing__points="residual-attention", balancing__rule="fixed",
@@ -50,9 +54,10 @@ def test_what_is_carried_decides_how_many_points_a_tile_has(monkeypatch: pytest.
         "balancing__points": "equal"}),
     ("accurate-allen-cahn", {"phases": []}),
     ("helmholtz-m1", {"network__slopes": "layer", "network__recovery": "paper"}),
+    ("accurate-helmholtz-hard", {"phases": []}),
 ])
-@pytest.mark.parametrize("rows", [8, 5, 3])
-def test_the_sum_over_tiles_is_the_step(name: str, changes: dict[str, Any], rows: int) -> None:
+@pytest.mark.parametrize(("rows", "threads"), [(8, 1), (5, 2), (3, 3)])
+def test_the_sum_over_tiles_is_the_step(name: str, changes: dict[str, Any], rows: int, threads: int) -> None:
     engine = engine_of(name, **changes)
     blocks = [block for block in engine.objective.blocks if block.equations.carried.order and not block.data]
     cut = Cut(engine, [Tile(block.start, rows, (block.stop - block.start) // rows) for block in blocks])
@@ -63,15 +68,25 @@ def test_the_sum_over_tiles_is_the_step(name: str, changes: dict[str, Any], rows
     def drawn(like: Tensor) -> Tensor:
         return torch.rand(like.shape, generator=generator, dtype=like.dtype)
 
-    parts = [listed(cut.tile(number)) for number in range(len(cut.tiles))]
+    parts = [listed(cut.part(number)) for number in range(cut.parts)]
+    crew = Crew(threads)
     given = [drawn(t) for t in step]
-    for mine, theirs in zip(cut.joined(parts, listed(cut.step), theta=0, draws=5, weights=3)(given),
+    for mine, theirs in zip(cut.step(parts, crew.results, listed(engine.optimizer.update), given),
                             engine.step(*given), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
     given = [drawn(t) for t in gradient]
-    for mine, theirs in zip(cut.joined(parts, listed(cut.gradient), theta=0, draws=1, weights=2)(given),
-                            engine.gradient(*given), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+    found = cut.gradient(parts, crew.results, given)
+    for a, b in zip(found, engine.gradient(*given), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    for a, b in zip(found, cut.gradient(parts, Crew(1).results, given), strict=True):
+        assert torch.equal(a, b), "the same bits, whoever computes"
+
+
+def test_where_nothing_is_left_there_is_no_part_for_it() -> None:
+    engine = engine_of("accurate-helmholtz-hard", phases=[])
+    whole = engine.objective.blocks[0]
+    assert Cut(engine, [Tile(0, whole.stop // 2, 2)]).parts == 1
+    assert Cut(engine, [Tile(0, whole.stop // 2, 1)]).parts == 2
 
 
 def test_points_on_several_faces_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from core import tiles
 from core.choices import PointWeighting
-from core.compiled import TILES, compile_packages, compiler, load_packages
+from core.compiled import TILES, compile_packages, compiler, load_packages, threads
 from core.engine import EagerEngine, StepResult
 from core.optimizers import Adam, Decay
 from core.pointwise import PointWeights
@@ -271,6 +271,14 @@ def test_the_compiled_step_agrees_to_rounding(name: str, tmp_path: Path, monkeyp
     for _ in range(30):
         again.step()
     assert torch.equal(again.theta, compiled.theta), "the compiled engine gives the same bits every time"
+    if name == "helmholtz-m4":
+        shared = build_trainer(small(name, training__precision="float64"))
+        assert isinstance(shared.engine, EagerEngine)
+        with threads(2):
+            shared.engine = load_packages(tmp_path, shared.engine)
+        for _ in range(30):
+            shared.step()
+        assert torch.equal(shared.theta, compiled.theta), "whoever computes the tiles"
 
 
 def test_causal_weights_are_compiled_for_two_threads(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 AS_FAST = 1.05  # a rate that is less than this times another one is no reason to take more threads, or another device
 ROUNDS = 2  # in turn over all that is measured, so that what else the machine does meets all alike
+TILED = " Once it is compiled, each thread takes points of its own, and a second thread brings more than this."
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ def advise(experiment: Experiment, seconds: float = 1.0) -> Advice:
     """
     import torch
 
+    from core.crew import set_threads
     from core.device import missing, wait_for
+    from core.engine import EagerEngine
+    from core.tiles import tiles_of
     from core.trainer import NotFinite
     from studio.build import build_trainer
 
@@ -75,17 +79,21 @@ def advise(experiment: Experiment, seconds: float = 1.0) -> Advice:
         share = seconds / (ROUNDS * len(choices))
         for _ in range(ROUNDS if longest < share else 1):
             for device, threads in choices:
-                torch.set_num_threads(threads)
+                set_threads(threads)
                 rate = _rate(trainers[device], share, wait_for)
                 best[device, threads] = max(best[device, threads], rate)
     except NotFinite as error:
         raise ValueError(f"the steps cannot be measured: {error}") from None
     finally:
-        torch.set_num_threads(before)
+        set_threads(before)
     measured = tuple(Measured(device, threads, rate) for (device, threads), rate in best.items())
     words = (("cpu", f"{cores} core{'s' if cores > 1 else ''}"), ("cuda", gpu))
     chosen = choose(measured)
-    return Advice(words, measured, chosen.device, chosen.threads, sentence(measured, gpu))
+    text = sentence(measured, gpu)
+    engine = trainers["cpu"].engine
+    if chosen.device == "cpu" and cores > 1 and isinstance(engine, EagerEngine) and tiles_of(engine, 2):
+        text += TILED
+    return Advice(words, measured, chosen.device, chosen.threads, text)
 
 
 def choose(measured: Sequence[Measured]) -> Measured:

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from core import tiles
 from core.trainer import NotFinite
 from studio import build
-from studio.device_advice import Measured, advise, choose, sentence
+from studio.device_advice import TILED, Measured, advise, choose, sentence
 from studio.experiment import Experiment
 from tests.studio.samples import POISSON
 
@@ -24,6 +25,7 @@ class Slow:
 
     def __init__(self, slow: int) -> None:
         self.slow, self.objective = slow, SimpleNamespace(device=torch.device("cpu"))
+        self.engine = None
         self.seen: list[int] = []
 
     def step(self) -> None:
@@ -60,6 +62,14 @@ def test_an_experiment_s_own_steps_are_measured(experiment: Experiment) -> None:
     mine, theirs = Pipe()
     theirs.send(found)
     assert mine.recv() == found, "it comes from another process"
+
+
+def test_what_eager_steps_do_not_show_is_said(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    assert TILED not in advise(experiment, 0.1).sentence
+    monkeypatch.setattr(tiles, "NEAR", 2000)
+    found = advise(experiment, 0.1)
+    assert found.sentence.endswith(TILED) == (found.device == "cpu")
 
 
 def test_steps_that_are_not_finite_are_a_sentence(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-
-# torch's threads wait for their next work in a loop, for long, which takes the core from the threads that compute tiles
-# (core.crew). Fewer rounds serve steps of small operations as well (Helmholtz M1, two threads, compiled: 0.49 ms with
-# either), and a step of self-scaled Broyden on Korteweg-de Vries takes 22 ms in the place of 26.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ thread, and not the interpreter's lock.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -25,11 +26,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from core.crew import Crew, set_threads
 from core.engine import EagerEngine, StepResult
 from core.native import Native, library_of
-from core.tiles import Cut, Run, Tile, tiles_of
+from core.tiles import Cut, Run, Tile, refused, tiles_of
 
-#: The libraries of a package. Of a step in tiles there is a part for each cut block and one for what is left, as
-#: `TILES` has it; the step is then what the optimizer does with their sums, and the gradient needs nothing else.
-STEP, GRADIENT, GRADIENTS, PART, TILES = "step.so", "gradient.so", "gradients.so", "part-{}.so", "tiles.json"
+#: The libraries of a package. Of a step in tiles there is a part for each cut block and one for what is left; the step
+#: is then what the optimizer does with their sums, and the gradient needs nothing else.
+STEP, GRADIENT, GRADIENTS, PART = "step.so", "gradient.so", "gradients.so", "part-{}.so"
+#: Written last: whether it is for a solver, how the points are cut, and the digest of every library.
+MANIFEST = "package.json"
 
 #: What was measured to pay: tanh from the vectorized exp (a sixth faster step at 128 points; absolute error of one
 #: rounding), products and sums in one instruction. Results still agree with the eager engine to rounding.
@@ -51,18 +54,16 @@ def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False)
     solver: for an optimizer that asks for gradients, in place of the step.
 
     With sub-domains only the step: the gradients of every term through a dozen networks would take minutes more, and
-    are wanted once in hundreds of steps. Raises ValueError where the points are evaluated in portions, or not on the
-    CPU.
+    are wanted once in hundreds of steps. So with points in portions. Raises ValueError with what `refused` says.
     """
-    if engine.portions or engine.objective.device.type != "cpu":
-        raise ValueError("only a step that takes all its points at once, on the CPU, is compiled")
+    if why := refused(engine):
+        raise ValueError(why)
     step, gradient, gradients = engine.examples()
     cut = Cut(engine, tiles_of(engine, torch.get_num_threads()))
     if cut.tiles:
-        with threads(1):  # several of them run at the same time instead
+        with with_threads(1):  # several of them run at the same time instead
             for number in range(cut.parts):
                 _compile(cut.part(number), cut.example(number), folder / PART.format(number))
-        (folder / TILES).write_text(json.dumps([asdict(tile) for tile in cut.tiles]))
         if not solver:
             theta, m, v, _, hyper, _, _ = step
             _compile(engine.optimizer.update, (theta, m, v, theta.clone(), hyper), folder / STEP)
@@ -70,12 +71,20 @@ def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False)
         _compile(engine.gradient, gradient, folder / GRADIENT)
     else:
         _compile(engine.step, step, folder / STEP)
-    if len(engine.objective.regions) == 1:
+    if _gives_terms(engine):
         _compile(engine.term_gradients, gradients, folder / GRADIENTS)
+    files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+    (folder / MANIFEST).write_text(json.dumps({"solver": solver, "tiles": [asdict(tile) for tile in cut.tiles],
+                                               "files": files}))
+
+
+def _gives_terms(engine: EagerEngine) -> bool:
+    """Whether the gradients of every term are compiled too."""
+    return len(engine.objective.regions) == 1 and not engine.portions
 
 
 @contextmanager
-def threads(number: int) -> Iterator[None]:
+def with_threads(number: int) -> Iterator[None]:
     """torch's thread count for a while."""
     before = torch.get_num_threads()
     set_threads(number)
@@ -128,20 +137,37 @@ class CompiledEngine:
 
 def load_packages(folder: Path, eager: EagerEngine) -> CompiledEngine:
     """Load what `compile_packages` wrote of this eager engine, with torch's present thread count. Raises OSError where
-    it is missing or damaged."""
-    step, gradient, gradients = (Native(folder / name) if (folder / name).is_file() else None
-                                 for name in (STEP, GRADIENT, GRADIENTS))
-    run_step: Run | None = step
-    run_gradient: Run | None = gradient
-    if (folder / TILES).is_file():
-        try:
-            cut = Cut(eager, [Tile(**tile) for tile in json.loads((folder / TILES).read_text())])
-        except (ValueError, TypeError) as error:
-            raise OSError(f"{TILES} is damaged") from error
-        crew = Crew(torch.get_num_threads())
-        parts = [Native(folder / PART.format(number), crew.threads) for number in range(cut.parts)]
-        run_step = step and (lambda given: cut.step(parts, crew.results, step, given))
-        run_gradient = None if step else (lambda given: cut.gradient(parts, crew.results, given))
-    if (run_step or run_gradient) is None or (gradients is None and len(eager.objective.regions) == 1):
-        raise OSError(f"{folder} is not complete")
-    return CompiledEngine(run_step, run_gradient, gradients, eager)
+    it is missing or damaged; then nothing of it was loaded."""
+    solver, tiles, names = _checked(folder)
+    cut, crew = Cut(eager, tiles), Crew(torch.get_num_threads())
+    parts = [PART.format(number) for number in range(cut.parts)] if tiles else []
+    last = [] if solver and tiles else [GRADIENT if solver else STEP]
+    if names != {*parts, *last, *([GRADIENTS] if _gives_terms(eager) else [])}:
+        raise OSError(f"{folder} is of another step")
+    run_last = Native(folder / last[0]) if last else None
+    run_terms = Native(folder / GRADIENTS) if _gives_terms(eager) else None
+    if not tiles:
+        return CompiledEngine(None if solver else run_last, run_last if solver else None, run_terms, eager)
+    run_parts = [Native(folder / name, crew.threads) for name in parts]
+    if run_last is None:
+        return CompiledEngine(None, lambda given: cut.gradient(run_parts, crew.results, given), run_terms, eager)
+    return CompiledEngine(lambda given: cut.step(run_parts, crew.results, run_last, given), None, run_terms, eager)
+
+
+def _checked(folder: Path) -> tuple[bool, list[Tile], set[str]]:
+    """(whether it is for a solver, the tiles, the names of the libraries) of a package that is as it was written: a
+    library that was cut short would end the program. Raises OSError."""
+    try:
+        about = json.loads((folder / MANIFEST).read_text())
+        solver, files = bool(about["solver"]), dict(about["files"])
+        tiles = [Tile(int(tile["start"]), int(tile["rows"]), int(tile["count"])) for tile in about["tiles"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise OSError(f"{MANIFEST} is damaged") from error
+    for name, digest in files.items():
+        if _digest(folder / name) != digest:
+            raise OSError(f"{name} is damaged")
+    return solver, tiles, set(files)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

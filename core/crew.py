@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
-from itertools import count
 
 import torch
 from torch import Tensor
@@ -26,21 +26,32 @@ class Crew:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         # torch's operations within a call are not shared among threads once more
-        self._others = ThreadPoolExecutor(max(1, threads - 1), "crew", partial(set_threads, 1))
+        self._others = ThreadPoolExecutor(threads - 1, "crew", partial(set_threads, 1)) if threads > 1 else None
 
     def results(self, calls: Sequence[Callable[[], list[Tensor]]]) -> list[list[Tensor]]:
-        """What each call gives, in the order of the calls; whoever is free makes the next one."""
-        if self.threads == 1 or len(calls) < 2:
+        """What each call gives, in the order of the calls; whoever is free makes the next one.
+
+        Each is made with one thread of torch's, so that its bits do not depend on how many there are. Where one raises,
+        those that nobody has begun are not made.
+        """
+        if self._others is None:
             return [call() for call in calls]
         found: list[list[Tensor]] = [[] for _ in calls]
-        numbers = count()
+        numbers = iter(range(len(calls)))
 
         def work() -> None:
-            while (number := next(numbers)) < len(calls):
-                found[number] = calls[number]()
+            try:
+                for number in numbers:
+                    found[number] = calls[number]()
+            except BaseException:
+                for _ in numbers:
+                    pass
+                raise
 
-        others = [self._others.submit(work) for _ in range(min(self.threads, len(calls)) - 1)]
         before = torch.get_num_threads()
+        others: list[Future[None]] = []
+        with suppress(RuntimeError):  # of a program that is ending and takes on no work: the calling thread does it all
+            others = [self._others.submit(work) for _ in range(min(self.threads, len(calls)) - 1)]
         set_threads(1)
         try:
             work()
@@ -48,6 +59,7 @@ class Crew:
             set_threads(before)
             # one that has not begun by now, since other programs have its core, has nothing left to do
             begun = [other for other in others if not other.cancel()]
+            wait(begun)
         for other in begun:
             other.result()
         return found

@@ -63,9 +63,10 @@ class EagerEngine:
         if chunk and self._pointwise is not None:
             raise ValueError(f"points with weights of their own ({self.points.kind}) are evaluated all together; a "
                              f"chunk of {chunk} points cannot be, so let the chunk be 0")
+        self.limit = chunk or MANY
         #: the points that are evaluated one after the other; none where it is all at once
         self.portions: list[tuple[Pass, ...]] = []
-        if objective.points > (chunk or MANY) and self._pointwise is None:
+        if objective.points > self.limit and self._pointwise is None:
             self.portions = objective.portions(chunk)
 
     def step(self, theta: Tensor, m: Tensor, v: Tensor, weights: Tensor, hyper: Tensor, draws: Tensor,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -116,6 +116,13 @@ class Places:
                 pieces.append(self._in_ball(draws[start:stop], on_sphere))
             row = stop
         return torch.cat(pieces)
+
+    def part_of(self, start: int, stop: int) -> Callable[[Tensor], Tensor]:
+        """A function as `physical`, of the step's draws [N, c], that gives the rows [start, stop) only."""
+        if self._copies or self.ball:
+            return lambda draws: self.physical(draws)[start:stop]
+        low, span = self.low[start:stop].clone(), self.span[start:stop].clone()
+        return lambda draws: torch.addcmul(low, draws[start:stop], span)
 
     def physical_of(self, start: int, draws: Tensor) -> Tensor:
         """Points [M, d] drawn like the row `start` is."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from core.objective import Objective
+from core.pointwise import grouped
 
 CHUNK = 64  # rows of J at a time, so that memory stays bounded
 
@@ -25,4 +26,4 @@ def traces(objective: Objective, theta: Tensor, draws: Tensor) -> Tensor:
             picks[:, begin: begin + count].fill_diagonal_(1)
             gradients = torch.autograd.grad(rows, leaf, picks, retain_graph=True, is_grads_batched=True)[0]
             squares.append(gradients.square().sum(1))
-    return theta.new_zeros(len(objective.terms)).index_add(0, terms, torch.cat(squares))
+    return grouped(torch.cat(squares), terms, len(objective.terms))

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from core.engine import EagerEngine
 from core.layers import layers_of
+from core.objective import MANY
 from core.passes import Block, alone, merged
 
 #: Bytes of one layer's channels in a tile, for each thread.
@@ -30,6 +31,10 @@ NEAR = 360_000
 #: A tile may have up to `MOST` times as many points, and down to `LEAST` times, if none are left over then.
 MOST, LEAST = 1.3, 0.4
 SHARE = 0.4
+#: Bytes of gradients that may wait to be added up, and how many of them at least and at most.
+WAITING, FEWEST, TOGETHER = 64_000_000, 8, 256
+#: Parameters of so many times the bytes that are near are read and written by a tile for longer than its points.
+LARGE = 4
 #: Blocks of points that are cut, at most: each is compiled for itself.
 CUT = 3
 
@@ -51,36 +56,60 @@ class Tile:
 
 
 def tiles_of(engine: EagerEngine, threads: int) -> tuple[Tile, ...]:
-    """How a step of this engine is cut; none where its points fit as they are, or belong together."""
+    """How a step of this engine is cut; none where its points fit as they are, or belong together.
+
+    Of an engine that evaluates its points in portions none, unless what is left is no more than it takes at once.
+    """
     o = engine.objective
-    if len(o.regions) > 1 or engine.portions or engine.points.kind != "equal":
+    if len(o.regions) > 1 or engine.points.kind != "equal" or o.size * o.dtype.itemsize > LARGE * NEAR:
         return ()
     width = max(layer.neurons for layer in layers_of(o.network))
+    work = {block.start: (block.stop - block.start) * _channels(block) for block in o.blocks}
     out = []
     for block in o.blocks:
-        carried = block.equations.carried
-        channels = 1 + len(carried.first) + len(carried.operators) + len(carried.higher)
-        near = NEAR // (channels * width * o.dtype.itemsize)
-        rows = _rows(block.stop - block.start, near, threads)
+        near = NEAR // (_channels(block) * width * o.dtype.itemsize)
+        # what is left is one thread's: where it is more than a thread's share, the others would wait for it
+        shared = threads if sum(work.values()) - work[block.start] <= sum(work.values()) / threads else 1
+        rows = _rows(block.stop - block.start, near, shared, engine.limit)
         # only points of the interior are all drawn in one way; those of a condition may lie on several faces
-        if rows and carried.order and block.interior and not block.data and not block.equations.averages:
+        e = block.equations
+        if rows and e.carried.order and block.interior and not block.data and not e.averages:
             out.append(Tile(block.start, rows, (block.stop - block.start) // rows))
-    return tuple(out) if len(out) <= CUT else ()
+    left = o.points - sum(tile.stop - tile.start for tile in out)
+    return tuple(out) if len(out) <= CUT and left <= engine.limit else ()
 
 
-def _rows(size: int, near: int, threads: int = 1) -> int:
-    """Points of a tile; 0 where all go together.
+def _channels(block: Block) -> int:
+    """What a layer carries of a point: the value and its derivatives."""
+    carried = block.equations.carried
+    return 1 + len(carried.first) + len(carried.operators) + len(carried.higher)
+
+
+def _rows(size: int, near: int, threads: int = 1, limit: int = MANY) -> int:
+    """Points of a tile, at most `limit`; 0 where all go together.
 
     Of several threads each gets two tiles or more, so that none waits long for the others, if these still have
     SHARE * near points, below which they are not worth the waking of a thread. Then a divisor of `size` near what is
     wished, so that none are left over, if possible one that makes as many tiles for each thread.
     """
     wished = near if threads == 1 else min(near, max(size // (2 * threads), int(SHARE * near), 8))
-    if near < 8 or size <= MOST * wished:
+    most = min(int(MOST * wished), limit)
+    if near < 8 or size <= most:
         return 0
-    equal = [rows for rows in range(max(8, int(LEAST * wished)), int(MOST * wished) + 1) if size % rows == 0]
+    wished = min(wished, limit)
+    equal = [rows for rows in range(max(8, int(LEAST * wished)), most + 1) if size % rows == 0]
     fair = [rows for rows in equal if size // rows % threads == 0]
     return max(fair or equal, default=wished // 8 * 8)
+
+
+def refused(engine: EagerEngine) -> str:
+    """Why the step of an engine is not compiled, with torch's present thread count; '' where it is."""
+    if engine.objective.device.type != "cpu":
+        return "only steps on the CPU are compiled"
+    if engine.portions and not tiles_of(engine, torch.get_num_threads()):
+        return (f"{engine.objective.points} points are evaluated in portions, and such a step is compiled only where "
+                f"all but one portion are tiles: points in the interior of one domain, some hundred at a time")
+    return ""
 
 
 class Cut:
@@ -93,8 +122,11 @@ class Cut:
     def __init__(self, engine: EagerEngine, tiles: Sequence[Tile]) -> None:
         self.engine, self.tiles = engine, tuple(tiles)
         self._blocks = {block.start: block for block in engine.objective.blocks}
-        self._left = merged(self._rest())
-        o = engine.objective
+        o, rest = engine.objective, self._rest()
+        start, stop = (rest[0].start, rest[-1].stop) if rest else (0, 0)
+        # the rows that are left are counted from the first of them
+        self._left = merged([replace(block, start=block.start - start, stop=block.stop - start) for block in rest])
+        self._places = o.places.part_of(start, stop)
         self.leaves = bool(self._left) or o.recovery(torch.zeros(o.size, dtype=o.dtype)) is not None
 
     @property
@@ -110,8 +142,7 @@ class Cut:
         o = self.engine.objective
         if number == len(self.tiles):
             def left(theta: Tensor, draws: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-                x = o.places.physical(draws)
-                losses, rows = self.engine.part(theta, x, self._left, weights, last=True)
+                losses, rows = self.engine.part(theta, self._places(draws), self._left, weights, last=True)
                 return losses, rows[0]
 
             return left
@@ -149,11 +180,12 @@ class Cut:
         for tile, part in zip(self.tiles, parts, strict=False):
             calls += [partial(part, [theta, draws[start: start + tile.rows], weights])
                       for start in range(tile.start, tile.stop, tile.rows)]
-        (losses, gradient), *others = made(calls)
-        for more, rows in others:  # in this order, whoever was ready first: the same bits each time
-            losses += more
-            gradient += rows
-        return losses, gradient
+        sums: list[Tensor] = []
+        together = max(FEWEST, min(TOGETHER, WAITING // (theta.numel() * theta.element_size())))
+        for k in range(0, len(calls), together):
+            for found in made(calls[k: k + together]):  # in this order, whoever came first: the same bits
+                sums = [a.add_(b) for a, b in zip(sums, found, strict=True)] if sums else found
+        return sums[0], sums[1]
 
     def _rest(self) -> list[Block]:
         """The blocks without what the tiles have of them."""

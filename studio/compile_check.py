@@ -31,7 +31,7 @@ from core.problem import ProblemError
 from core.trainer import Trainer
 from studio import gallery
 from studio.build import build_trainer
-from studio.compiling import ROOT, Compilation, CompileError, load_engine, package_folder
+from studio.compiling import ROOT, Compilation, CompileError, load_engine, ready
 from studio.experiment import Experiment, load_experiment
 
 OUT = ROOT / "results" / "compile-check.json"
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if given.threads and given.threads != experiment.training.threads:
                     experiment = experiment.with_changes({"training.threads": given.threads})
                     title += f", {given.threads} threads"
-                if package_folder(experiment).is_dir():
+                if ready(experiment):
                     continue  # the step of another lane or experiment, which was checked
                 try:
                     rows[title] = check(experiment)

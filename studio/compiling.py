@@ -61,6 +61,7 @@ def package_folder(experiment: Experiment) -> Path:
                  for o in experiment.problem.observations],
         "precision": experiment.training.precision,
         "threads": experiment.training.threads,
+        "chunk": experiment.training.chunk,
         "optimizer": "gradient" if _asks_for_gradients(experiment) else [
             experiment.optimizer.kind, experiment.optimizer.beta1, experiment.optimizer.beta2,
             experiment.optimizer.weight_decay, experiment.optimizer.clip],
@@ -79,7 +80,13 @@ def _asks_for_gradients(experiment: Experiment) -> bool:
 
 def ready(experiment: Experiment) -> bool:
     """Whether the compiled step is in the cache."""
-    return package_folder(experiment).is_dir()
+    return _complete(package_folder(experiment))
+
+
+def _complete(folder: Path) -> bool:
+    from core.compiled import MANIFEST
+
+    return (folder / MANIFEST).is_file()
 
 
 def compiled_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine | GraphEngine:
@@ -87,11 +94,12 @@ def compiled_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngin
 
     Raises CompileError.
     """
+    from core.tiles import refused
+
     if eager.objective.device.type != "cpu":
         return recorded_engine(eager)
-    if eager.portions:
-        raise CompileError(f"{eager.objective.points} points are evaluated in portions, and such a step is not "
-                           f"compiled; take the engine eager or auto, or fewer points")
+    if why := refused(eager):
+        raise CompileError(f"{why}; take the engine eager or auto, or fewer points")
     if not ready(experiment):
         compilation = Compilation(experiment)
         compilation.wait()
@@ -118,7 +126,7 @@ def load_engine(experiment: Experiment, eager: EagerEngine) -> CompiledEngine:
     try:
         engine = load_packages(folder, eager)
     except (OSError, RuntimeError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         raise CompileError(f"the compiled step could not be loaded: {error}") from None
     with suppress(OSError):  # a cache that may only be read serves as well
         os.utime(folder)  # used now, so it goes last
@@ -178,7 +186,7 @@ class Compilation:
 
     def poll(self) -> bool:
         """True when the package is ready, False while it is being made. Raises CompileError when it failed."""
-        if self.folder.is_dir():
+        if _complete(self.folder):
             self.cancel()  # somebody else was faster, or nothing is left to end
             return True
         if self._process is None:
@@ -196,9 +204,11 @@ class Compilation:
             self.cancel()
             raise CompileError(f"the step could not be compiled: {last or f'exit code {code}'}")
         try:
+            if self.folder.is_dir():  # what is left of a damaged one
+                shutil.rmtree(self.folder, ignore_errors=True)
             (self._work / "package").rename(self.folder)
         except OSError as error:
-            if not self.folder.is_dir():
+            if not _complete(self.folder):
                 self.cancel()
                 raise CompileError(f"the compiled step could not be kept in {self.folder.parent}: "
                                    f"{error.strerror or error}") from None
@@ -278,7 +288,16 @@ def _thin(folder: Path) -> None:
             shutil.rmtree(work, ignore_errors=True)
     packages = sorted((p for p in folder.iterdir() if len(p.name) == 32), key=_last_used)
     for old in packages[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
+
+
+def _remove(package: Path) -> None:
+    """What says that it is complete goes first: on Windows a library that is in use cannot be removed."""
+    from core.compiled import MANIFEST
+
+    with suppress(OSError):
+        (package / MANIFEST).unlink()
+    shutil.rmtree(package, ignore_errors=True)
 
 
 def _last_used(package: Path) -> float:

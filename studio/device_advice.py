@@ -58,8 +58,6 @@ def advise(experiment: Experiment, seconds: float = 1.0) -> Advice:
 
     from core.crew import set_threads
     from core.device import missing, wait_for
-    from core.engine import EagerEngine
-    from core.tiles import tiles_of
     from core.trainer import NotFinite
     from studio.build import build_trainer
 
@@ -90,8 +88,7 @@ def advise(experiment: Experiment, seconds: float = 1.0) -> Advice:
     words = (("cpu", f"{cores} core{'s' if cores > 1 else ''}"), ("cuda", gpu))
     chosen = choose(measured)
     text = sentence(measured, gpu)
-    engine = trainers["cpu"].engine
-    if chosen.device == "cpu" and cores > 1 and isinstance(engine, EagerEngine) and tiles_of(engine, 2):
+    if chosen.device == "cpu" and cores > 1 and experiment.training.engine != "eager" and _tiled(trainers["cpu"]):
         text += TILED
     return Advice(words, measured, chosen.device, chosen.threads, text)
 
@@ -124,6 +121,17 @@ def sentence(measured: Sequence[Measured], gpu: str) -> str:
                 f"and {_rated(host)}.{end}")
     return (f"On the CPU {_counted(host.threads)} {'is' if host.threads == 1 else 'are'} fastest: {_rated(host)}, "
             f"against {_rated(other)} with {_counted(other.threads)}.{end}")
+
+
+def _tiled(trainer: Trainer) -> bool:
+    """Whether several threads would compute tiles of the compiled step, if there is one."""
+    from core.compiled import compiler
+    from core.engine import EagerEngine
+    from core.tiles import tiles_of
+
+    by_rows = trainer.solver is not None and trainer.solver.needs == "rows"
+    return (compiler() is not None and not by_rows and isinstance(trainer.engine, EagerEngine)
+            and bool(tiles_of(trainer.engine, 2)))
 
 
 def _rate(trainer: Trainer, seconds: float, wait_for: Callable[[torch.device], None]) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from core.engine import EagerEngine
+from core.tiles import refused
 from core.trainer import Trainer
 from studio.compiling import Compilation, CompileError, compiled_engine, load_engine, ready, recorded_engine
 from studio.experiment import Experiment
@@ -37,7 +38,7 @@ class Engines:
             if trainer.objective.device.type != "cpu" and isinstance(trainer.engine, EagerEngine):
                 self._given_up = True  # nothing else follows
                 trainer.engine = recorded_engine(trainer.engine)
-            elif _portions(trainer):
+            elif _stays_eager(trainer):
                 return
             elif ready(self.experiment) and isinstance(trainer.engine, EagerEngine):
                 trainer.engine = load_engine(self.experiment, trainer.engine)
@@ -50,7 +51,7 @@ class Engines:
         assert isinstance(trainer.engine, EagerEngine)
         if by_rows(trainer):
             return True
-        if trainer.objective.device.type != "cpu" or _portions(trainer):
+        if _stays_eager(trainer):  # a GPU's step is recorded, another one refused
             trainer.engine = compiled_engine(self.experiment, trainer.engine)
             return True
         self._say("compiling the step; this takes about half a minute")
@@ -68,7 +69,7 @@ class Engines:
         """Begin compiling where it is worth it, change over when it is done."""
         if self.experiment.training.engine != "auto" or not isinstance(trainer.engine, EagerEngine):
             return
-        if trainer.objective.device.type != "cpu" or _portions(trainer) or by_rows(trainer):
+        if by_rows(trainer) or _stays_eager(trainer):
             return
         try:
             if self._compilation is None:
@@ -97,6 +98,6 @@ def by_rows(trainer: Trainer) -> bool:
     return trainer.solver is not None and trainer.solver.needs == "rows"
 
 
-def _portions(trainer: Trainer) -> bool:
-    """Whether the points are evaluated one portion after the other, which is not compiled."""
-    return isinstance(trainer.engine, EagerEngine) and bool(trainer.engine.portions)
+def _stays_eager(trainer: Trainer) -> bool:
+    """Whether a step is not compiled, such as one in portions that are no tiles."""
+    return isinstance(trainer.engine, EagerEngine) and bool(refused(trainer.engine))

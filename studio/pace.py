@@ -37,7 +37,7 @@ class Pace:
 class Turns:
     """The runs that train in this process, kept side by side.
 
-    The compiled step holds the interpreter while it runs, and a window that draws gives it away many times. With
+    What is not compiled of a step holds the interpreter, and a window that draws gives it away many times. With
     several runs it gets it back after several turns, so these are shorter then. And runs that are compared should
     stand at the same step: one that is ahead waits for the one behind. Runs that rest hold nobody up, nor does one
     that has not been heard of for a second.

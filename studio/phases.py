@@ -64,6 +64,11 @@ class PhaseSpec(Model):
     weights: dict[str, float] = tip("Weights of loss terms that are set at the phase's beginning.",
                                     default_factory=dict)
 
+    constants: dict[str, float] = tip(
+        "Constants of the problem that have another value in this phase only: a smaller Reynolds number, say, from "
+        "whose flow the next phase goes on (continuation). A reference from a file stays the problem's own.",
+        default_factory=dict, source="Krishnapriyan et al. 2021; Wang et al. 2023")
+
     @field_validator("weights")
     @classmethod
     def _weights(cls, value: dict[str, float]) -> dict[str, float]:
@@ -80,6 +85,8 @@ def in_phase(experiment: Experiment, number: int) -> Experiment:
     now = experiment.model_copy(update={"phases": (), "compare": ()})
     for phase in experiment.phases[:number]:
         now = _changed(now, phase)
+    if number and experiment.phases[number - 1].constants:
+        now = with_part(now, "problem", constants={**now.problem.constants, **experiment.phases[number - 1].constants})
     return now
 
 
@@ -127,6 +134,11 @@ def check_optimizers(experiment: Experiment) -> None:
         if unknown:
             raise ProblemError(f"there is no loss term '{unknown[0]}'; the terms are {', '.join(terms)}",
                                f"phases.{number}.weights")
+        unknown = [name for name in phase.constants if name not in experiment.problem.constants]
+        if unknown:
+            known = ", ".join(experiment.problem.constants) or "none"
+            raise ProblemError(f"the problem has no constant '{unknown[0]}'; it has {known}",
+                               f"phases.{number}.constants")
         if experiment.decomposition.splits and phase.sampling.kind in ("rad", "rar-d", "r3"):
             raise ProblemError("points of sub-domains cannot follow the residual; take another sampling",
                                f"phases.{number}.sampling.kind")

@@ -15,8 +15,8 @@ from studio.progress import duration
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- accuracy table -->", "<!-- end of the accuracy table -->"
-HEADS = ("problem", "relative L2 at the end: median (lowest to highest)", "seeds, time", "to the targets", "M4",
-         "DeepXDE", "DeepXDE, best")
+HEADS = ("problem", "relative L2 at the end: median (lowest to highest)", "seeds, time, threads", "to the targets",
+         "M4", "DeepXDE", "DeepXDE, best")
 
 
 def table() -> str:
@@ -28,9 +28,18 @@ def table() -> str:
         of = {method: [r for r in records if (r.problem, r.method) == (name, method) and r.state != "failed"]
               for method in METHODS}
         ours, *rivals = (of[method] for method in METHODS)
-        rows.append((measure.title, _spread(ours), f"{len(ours)}, {_clock(_seconds(ours))}" if ours else "",
+        rows.append((measure.title, _spread(ours), _runs(ours),
                      _targets(measure, ours), *map(_rival, rivals)))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _runs(records: Sequence[Record]) -> str:
+    """How many, how long, and with how many threads."""
+    if not records:
+        return ""
+    counts = sorted({r.threads for r in records})
+    threads = "one thread" if counts == [1] else " and ".join(map(str, counts)) + " threads"
+    return f"{len(records)}, {_clock(_seconds(records))}, {threads}"
 
 
 def _seconds(records: Sequence[Record]) -> float:

@@ -55,7 +55,8 @@ A run begins with `[optimizer]` for `training.steps` steps. Each `[[phases]]` is
 budget, a precision and points of its own. `[[phases]]` alone, with nothing in it, goes on with the best second-order
 method that the memory allows, in float64, on points that stay. The network goes on as it is, and so do the weights of
 the loss terms; moments and what a method knows of the curvature begin anew. A phase ends when its steps are made, when
-its seconds are over, or when its method can go no further.
+its seconds are over, or when its method can go no further. Where a problem is too hard to begin with, phases with other
+values of its constants come before it (continuation).
 """
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import rounds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import studio  # noqa: E402 - before torch, whose threads it sets
+
 given = rounds.arguments("eager", "compiled")
 
 import torch  # noqa: E402
 from peer_problems import PROBLEMS  # noqa: E402
 
-from studio import __version__  # noqa: E402
 from studio.build import build_trainer  # noqa: E402
 from studio.gallery import load  # noqa: E402
 
@@ -40,4 +41,4 @@ def run(steps: int) -> float:
     return sum(losses)
 
 
-rounds.serve({"pinnscope": __version__, "torch": torch.__version__}, run)
+rounds.serve({"pinnscope": studio.__version__, "torch": torch.__version__}, run)

@@ -127,11 +127,11 @@ def test_above_65536_points_it_happens_by_itself() -> None:
         torch.testing.assert_close(torch.stack(o.losses(theta, draws)), losses, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_in_portions_is_not_compiled(tmp_path: Path) -> None:
+def test_a_step_in_portions_that_are_no_tiles_is_not_compiled(tmp_path: Path) -> None:
     e = experiment(training__chunk=4)
     trainer = build_trainer(e)
     assert isinstance(trainer.engine, EagerEngine)
-    with pytest.raises(ValueError, match="takes all its points at once"):
+    with pytest.raises(ValueError, match="19 points are evaluated in portions"):
         compile_packages(trainer.engine, tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(CompileError, match="19 points are evaluated in portions.*take the engine eager or auto"):

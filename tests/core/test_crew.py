@@ -62,6 +62,41 @@ def test_an_error_of_any_call_is_the_callers(place: int) -> None:
     assert len(crew.results([lambda: number(1)] * 8)) == 8, "it serves again"
 
 
+def test_after_an_error_what_nobody_has_begun_is_not_made() -> None:
+    made = []
+
+    def call(k: int) -> list[Tensor]:
+        time.sleep(0.01)
+        made.append(k)
+        if k == 3:
+            raise ValueError("the fourth")
+        return number(k)
+
+    with pytest.raises(ValueError, match="the fourth"):
+        Crew(2).results([lambda k=k: call(k) for k in range(200)])  # type: ignore[misc]
+    assert len(made) < 10
+    time.sleep(0.05)
+    assert len(made) < 10, "and nobody goes on behind the caller's back"
+
+
+def test_a_lone_call_has_one_thread_of_torch_s_too() -> None:
+    before, seen = torch.get_num_threads(), []
+    crew = Crew(2)
+    set_threads(2)
+    try:
+        crew.results([lambda: [torch.tensor(seen.append(torch.get_num_threads()) or 0)]])  # type: ignore[func-returns-value]
+    finally:
+        set_threads(before)
+    assert seen == [1]
+
+
+def test_a_program_that_ends_takes_on_no_work_but_ends_what_it_has() -> None:
+    crew = Crew(2)
+    assert crew._others is not None
+    crew._others.shutdown()
+    assert [int(t[0]) for t in crew.results([lambda k=k: number(k) for k in range(5)])] == [0, 1, 2, 3, 4]  # type: ignore[misc]
+
+
 def test_its_threads_end_with_it() -> None:
     def ours() -> set[threading.Thread]:
         return {thread for thread in threading.enumerate() if thread.name.startswith("crew")}

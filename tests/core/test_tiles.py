@@ -11,7 +11,7 @@ from torch import Tensor
 from core import tiles
 from core.crew import Crew
 from core.engine import EagerEngine
-from core.tiles import Cut, Run, Tile, tiles_of
+from core.tiles import Cut, Run, Tile, refused, tiles_of
 from studio.build import build_trainer
 from studio.gallery import load
 from tests.core.test_trainer import small
@@ -36,6 +36,7 @@ def listed(function: Any) -> Run:
 def test_tiles_are_near_the_limit_equal_where_they_can_be_and_some_for_every_thread(
         size: int, near: int, threads: int, rows: int) -> None:
     assert tiles._rows(size, near, threads) == rows
+    assert tiles._rows(size, near, threads, limit=70) in range(28, 71) or size <= 70 or near < 8
 
 
 def test_what_is_carried_decides_how_many_points_a_tile_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +44,6 @@ def test_what_is_carried_decides_how_many_points_a_tile_has(monkeypatch: pytest.
     assert tiles_of(engine_of("helmholtz-m2"), 1) == (Tile(0, 8, 2),)
     assert tiles_of(engine_of("helmholtz-m2"), 2) == (Tile(0, 8, 2),), "a tile is one thread's"
     assert tiles_of(engine_of("helmholtz-m2", network__hidden=[80, 8]), 1) == (), "fewer than eight points are no tile"
-    assert tiles_of(engine_of("helmholtz-m2", training__chunk=20), 1) == (), "portions are not compiled at all"
     weighted = engine_of("helmholtz-m2", balancing__points="residual-attention", balancing__rule="fixed",
                          sampling__every=0)
     assert tiles_of(weighted, 1) == (), "each point's weight is of all points"
@@ -87,6 +87,54 @@ def test_where_nothing_is_left_there_is_no_part_for_it() -> None:
     whole = engine.objective.blocks[0]
     assert Cut(engine, [Tile(0, whole.stop // 2, 2)]).parts == 1
     assert Cut(engine, [Tile(0, whole.stop // 2, 1)]).parts == 2
+
+
+@pytest.mark.parametrize(("chunk", "cut", "why"), [
+    (0, (Tile(0, 8, 2),), ""), (40, (Tile(0, 8, 2),), ""), (31, (), "portions"), (4, (), "portions"),
+])
+def test_portions_are_cut_where_all_but_one_is_inside(chunk: int, cut: tuple[Tile, ...], why: str,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "NEAR", 8 * 8 * 4 * 8)
+    engine = engine_of("helmholtz-m2", training__chunk=chunk)
+    assert engine.objective.points == 16 + 4 * 8 and bool(engine.portions) == (chunk > 0)
+    assert tiles_of(engine, 1) == cut
+    assert why in refused(engine) and bool(why) == bool(refused(engine))
+
+
+@pytest.mark.parametrize(("bounds", "together"), [
+    ({"FEWEST": 2, "TOGETHER": 5}, [5, 5, 5, 2]), ({"WAITING": 0}, [8, 8, 1]), ({}, [17]),
+])
+def test_many_tiles_are_added_up_a_few_at_a_time(bounds: dict[str, int], together: list[int],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of("helmholtz-m2")
+    cut, crew, seen = Cut(engine, [Tile(0, 1, 16)]), Crew(2), []
+    given = list(engine.examples()[1])
+    parts = [listed(cut.part(number)) for number in range(cut.parts)]
+    whole = cut.gradient(parts, crew.results, given)
+    for name, value in bounds.items():
+        monkeypatch.setattr(tiles, name, value)
+
+    def made(calls: Any) -> list[list[Tensor]]:
+        seen.append(len(calls))
+        return crew.results(calls)
+
+    for a, b in zip(cut.gradient(parts, made, given), whole, strict=True):
+        assert torch.equal(a, b)
+    assert seen == together
+
+
+def test_where_tiles_do_not_pay_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "NEAR", 8 * 8 * 4 * 8)
+    engine = engine_of("helmholtz-m2")
+    assert len(tiles_of(engine, 2)) == 1
+    monkeypatch.setattr(tiles, "LARGE", 0.1)
+    assert tiles_of(engine, 2) == (), "the parameters are more to read than the points"
+    monkeypatch.undo()
+    monkeypatch.setattr(tiles, "NEAR", 14 * 8 * 4 * 8)  # the 16 points are near as they are, so for one thread only
+    assert tiles_of(engine, 2) == (Tile(0, 8, 2),) and tiles_of(engine, 1) == ()
+    conditions = [{"name": "walls", "equation": "u", "term": "boundary", "points": 40}]  # 160 values, 16 points of four
+    engine = engine_of("helmholtz-m2", problem__conditions=conditions)
+    assert tiles_of(engine, 2) == (), "one thread would have most of it"
 
 
 def test_points_on_several_faces_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,14 +15,16 @@ from typing import Any
 
 import pytest
 
-from core.compiled import GRADIENTS, STEP
+from core.compiled import GRADIENTS, MANIFEST, STEP, compile_packages, compiler, load_packages
+from core.engine import EagerEngine
 from studio import compiling
 from studio.build import build_trainer
 from studio.compiling import Compilation, CompileError, load_engine, package_folder, ready
 from studio.experiment import Experiment
 from tests.studio.samples import POISSON
 
-MAKES = "import pathlib, sys; pathlib.Path(sys.argv[2], 'package').mkdir()"
+MAKES = ("import pathlib, sys; package = pathlib.Path(sys.argv[2], 'package'); package.mkdir(); "
+         "(package / 'package.json').touch()")
 SLOW = "import time; time.sleep(60)"
 Script = Callable[[str], None]
 
@@ -185,7 +189,48 @@ def test_a_damaged_package_is_one_sentence_and_removed(experiment: Experiment) -
         (folder / name).write_bytes(b"no archive")
     with pytest.raises(CompileError, match="the compiled step could not be loaded"):
         load_engine(experiment, build_trainer(experiment).engine)  # type: ignore[arg-type]
+    assert not folder.exists()
+
+
+def test_a_library_that_was_cut_short_is_refused_before_it_is_loaded(experiment: Experiment, tmp_path: Path) -> None:
+    """Loading it would end the program: the file is mapped into memory, and the end of it is not there."""
+    if compiler() is None:
+        pytest.skip("there is no C++ compiler")
+    eager = build_trainer(experiment).engine
+    assert isinstance(eager, EagerEngine)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    compile_packages(eager, whole)
+
+    def damaged(name: str, content: bytes | None) -> Path:
+        """A copy, since a file that is loaded must not be written to."""
+        copy = tmp_path / f"copy {len(list(tmp_path.iterdir()))}"
+        shutil.copytree(whole, copy)
+        (copy / name).unlink() if content is None else (copy / name).write_bytes(content)
+        return copy
+
+    step = (whole / STEP).read_bytes()
+    for content in (step[:4096], step[:-1], step[:-1] + bytes([step[-1] ^ 1])):
+        with pytest.raises(OSError, match=r"step\.so is damaged"):
+            load_packages(damaged(STEP, content), eager)
+    for name in (STEP, GRADIENTS, MANIFEST):
+        with pytest.raises(OSError):
+            load_packages(damaged(name, None), eager)
+    about = json.loads((whole / MANIFEST).read_text())
+    for change, why in (({"solver": True}, "of another step"), ({"tiles": [{"start": 0}]}, "is damaged"),
+                        ({"files": {}}, "of another step"), ({"files": 3}, "is damaged")):
+        with pytest.raises(OSError, match=why):
+            load_packages(damaged(MANIFEST, json.dumps(about | change).encode()), eager)
+    assert load_packages(whole, eager).run_step is not None
+
+
+def test_what_another_program_left_is_no_package(experiment: Experiment, script: Script) -> None:
+    folder = package_folder(experiment)
+    folder.mkdir(parents=True)
+    (folder / STEP).write_bytes(b"in use, so it could not be removed")
     assert not ready(experiment)
+    Compilation(experiment).wait()
+    assert ready(experiment) and not (folder / STEP).exists()
 
 
 def test_looking_for_the_compiler_loads_no_compiler_of_torch_s(tmp_path: Path) -> None:

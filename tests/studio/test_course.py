@@ -119,6 +119,18 @@ def test_the_rule_that_was_chosen_by_hand_goes_on_where_it_is_to_go_on() -> None
         assert course.advance(trainer, 0.0)[1].balancing.rule == rule
 
 
+def test_a_constant_goes_from_value_to_value(tmp_path: Path) -> None:
+    """u = k (1 - x^2) / 2 solves u'' + k = 0: each phase must end at the solution of its own k, the last at k = 2."""
+    run = finished(tmp_path, "a.pinnrun", phases(phase("levenberg-marquardt", 40, constants={"k": 0.5}),
+                                                 phase("levenberg-marquardt", 40)))
+    said = [e.text for e in run.events if e.kind == "phase"]
+    assert ", k = 0.5" in said[1] and "k =" not in said[0] + said[2]
+    errors = {s.step: s.relative_l2["u"] for s in run.scalars if "u" in s.relative_l2}
+    assert errors[60] < 1e-3 and errors[100] < 1e-3, "each is held against its own exact solution"
+    losses = {s.step: s.losses["residual"] for s in run.scalars}
+    assert losses[60] < 1e-4 and losses[61] > 1, "the network of k = 0.5 does not solve k = 2"
+
+
 def test_a_run_goes_through_its_phases(tmp_path: Path) -> None:
     run = finished(tmp_path, "a.pinnrun", phases(phase("lbfgs", 6, points=16), phase("levenberg-marquardt", 14)))
     found = [(e.step, e.text) for e in run.events if e.kind == "phase"]

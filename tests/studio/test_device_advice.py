@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from core import tiles
+from core.compiled import compiler
 from core.trainer import NotFinite
 from studio import build
 from studio.device_advice import TILED, Measured, advise, choose, sentence
@@ -25,7 +26,7 @@ class Slow:
 
     def __init__(self, slow: int) -> None:
         self.slow, self.objective = slow, SimpleNamespace(device=torch.device("cpu"))
-        self.engine = None
+        self.engine = self.solver = None
         self.seen: list[int] = []
 
     def step(self) -> None:
@@ -69,7 +70,10 @@ def test_what_eager_steps_do_not_show_is_said(experiment: Experiment, monkeypatc
     assert TILED not in advise(experiment, 0.1).sentence
     monkeypatch.setattr(tiles, "NEAR", 2000)
     found = advise(experiment, 0.1)
-    assert found.sentence.endswith(TILED) == (found.device == "cpu")
+    assert found.sentence.endswith(TILED) == (found.device == "cpu" and compiler() is not None)
+    assert TILED not in advise(experiment.with_changes({"training.engine": "eager"}), 0.1).sentence
+    monkeypatch.setattr("core.compiled.compiler", lambda: None)
+    assert TILED not in advise(experiment, 0.1).sentence
 
 
 def test_steps_that_are_not_finite_are_a_sentence(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,18 @@ def test_a_checkpoint_without_phases_is_one_of_the_first_and_a_damaged_one_is_re
             Place.from_meta({"place": damaged})
 
 
+def test_constants_of_a_phase_are_its_own_only() -> None:
+    whole = with_phases({"constants": {"k": 0.5}}, {})
+    own = PLAIN.problem.constants
+    assert "k" in own and own["k"] != 0.5
+    assert [whole.in_phase(k).problem.constants["k"] for k in range(3)] == [own["k"], 0.5, own["k"]]
+    assert whole.in_phase(1).problem.constants.keys() == own.keys()
+    assert Experiment.from_toml(whole.to_toml()) == whole and digest(whole) != digest(with_phases({}, {}))
+    assert problems(phases=[{}, {"constants": {"Re": 100.0}}]) == [
+        ("phases.1.constants", f"the problem has no constant 'Re'; it has {', '.join(own)}")]
+    assert problems(phases=[{"constants": {"k": "much"}}])[0][0].startswith("phases.0.constants")
+
+
 def test_the_file_has_them_and_the_digest_too() -> None:
     whole = with_phases({"optimizer": {"kind": "levenberg-marquardt"}, "points": 100}, {})
     assert Experiment.from_toml(whole.to_toml()) == whole

@@ -26,7 +26,7 @@ FIRST = ("optimizer.kind", "steps", "optimizer.learning_rate", "optimizer.dampin
 NOTHING = {"points": "as before, or more", "condition_points": "as before, or more", "seconds": "no limit"}
 
 #: Of the rest, what comes first.
-THEN = ("seconds", "condition_points", "sampling.kind", "sampling.every", "balancing", "weights")
+THEN = ("seconds", "condition_points", "sampling.kind", "sampling.every", "balancing", "weights", "constants")
 
 ALONE = "The run ends after these steps. A second-order phase after them is what makes the error small."
 

@@ -53,8 +53,9 @@ def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False)
 
     solver: for an optimizer that asks for gradients, in place of the step.
 
-    With sub-domains only the step: the gradients of every term through a dozen networks would take minutes more, and
-    are wanted once in hundreds of steps. So with points in portions. Raises ValueError with what `refused` says.
+    The gradients of every term are left out where they are seldom asked for: beside a solver, whose weights usually
+    stay; with sub-domains, where a dozen networks would take minutes; with portions. Raises ValueError with what
+    `refused` says.
     """
     if why := refused(engine):
         raise ValueError(why)
@@ -71,16 +72,16 @@ def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False)
         _compile(engine.gradient, gradient, folder / GRADIENT)
     else:
         _compile(engine.step, step, folder / STEP)
-    if _gives_terms(engine):
+    if _gives_terms(engine, solver):
         _compile(engine.term_gradients, gradients, folder / GRADIENTS)
     files = {path.name: _digest(path) for path in sorted(folder.iterdir())}
     (folder / MANIFEST).write_text(json.dumps({"solver": solver, "tiles": [asdict(tile) for tile in cut.tiles],
                                                "files": files}))
 
 
-def _gives_terms(engine: EagerEngine) -> bool:
+def _gives_terms(engine: EagerEngine, solver: bool) -> bool:
     """Whether the gradients of every term are compiled too."""
-    return len(engine.objective.regions) == 1 and not engine.portions
+    return len(engine.objective.regions) == 1 and not engine.portions and not solver
 
 
 @contextmanager
@@ -142,10 +143,10 @@ def load_packages(folder: Path, eager: EagerEngine) -> CompiledEngine:
     cut, crew = Cut(eager, tiles), Crew(torch.get_num_threads())
     parts = [PART.format(number) for number in range(cut.parts)] if tiles else []
     last = [] if solver and tiles else [GRADIENT if solver else STEP]
-    if names != {*parts, *last, *([GRADIENTS] if _gives_terms(eager) else [])}:
+    if names != {*parts, *last, *([GRADIENTS] if _gives_terms(eager, solver) else [])}:
         raise OSError(f"{folder} is of another step")
     run_last = Native(folder / last[0]) if last else None
-    run_terms = Native(folder / GRADIENTS) if _gives_terms(eager) else None
+    run_terms = Native(folder / GRADIENTS) if _gives_terms(eager, solver) else None
     if not tiles:
         return CompiledEngine(None if solver else run_last, run_last if solver else None, run_terms, eager)
     run_parts = [Native(folder / name, crew.threads) for name in parts]

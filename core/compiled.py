@@ -13,8 +13,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from core.crew import Crew, set_threads
+from core.crew import Crew, with_threads
 from core.engine import EagerEngine, StepResult
 from core.native import Native, library_of
 from core.tiles import Cut, Run, Tile, refused, tiles_of
@@ -82,17 +81,6 @@ def compile_packages(engine: EagerEngine, folder: Path, *, solver: bool = False)
 def _gives_terms(engine: EagerEngine, solver: bool) -> bool:
     """Whether the gradients of every term are compiled too."""
     return len(engine.objective.regions) == 1 and not engine.portions and not solver
-
-
-@contextmanager
-def with_threads(number: int) -> Iterator[None]:
-    """torch's thread count for a while."""
-    before = torch.get_num_threads()
-    set_threads(number)
-    try:
-        yield
-    finally:
-        set_threads(before)
 
 
 def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...], path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import torch
@@ -15,6 +15,17 @@ def set_threads(number: int) -> None:
     """torch's thread count of the calling thread, whatever other threads set theirs to."""
     torch.get_num_threads()  # where a thread asks for the first time, it takes what any thread has set last
     torch.set_num_threads(number)
+
+
+@contextmanager
+def with_threads(number: int) -> Iterator[None]:
+    """torch's thread count for a while."""
+    before = torch.get_num_threads()
+    set_threads(number)
+    try:
+        yield
+    finally:
+        set_threads(before)
 
 
 class Crew:
@@ -48,18 +59,16 @@ class Crew:
                     pass
                 raise
 
-        before = torch.get_num_threads()
         others: list[Future[None]] = []
-        with suppress(RuntimeError):  # of a program that is ending and takes on no work: the calling thread does it all
-            others = [self._others.submit(work) for _ in range(min(self.threads, len(calls)) - 1)]
-        set_threads(1)
-        try:
-            work()
-        finally:
-            set_threads(before)
-            # one that has not begun by now, since other programs have its core, has nothing left to do
-            begun = [other for other in others if not other.cancel()]
-            wait(begun)
+        with with_threads(1):
+            with suppress(RuntimeError):  # of a program that is ending: the calling thread does it all
+                others = [self._others.submit(work) for _ in range(min(self.threads, len(calls)) - 1)]
+            try:
+                work()
+            finally:
+                # one that has not begun by now, since other programs have its core, has nothing left to do
+                begun = [other for other in others if not other.cancel()]
+                wait(begun)
         for other in begun:
             other.result()
         return found

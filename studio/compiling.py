@@ -204,7 +204,7 @@ class Compilation:
             self.cancel()
             raise CompileError(f"the step could not be compiled: {last or f'exit code {code}'}")
         try:
-            if self.folder.is_dir():  # what is left of a damaged one
+            if not _complete(self.folder):  # what is left of a damaged one
                 shutil.rmtree(self.folder, ignore_errors=True)
             (self._work / "package").rename(self.folder)
         except OSError as error:

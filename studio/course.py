@@ -147,8 +147,7 @@ class Course:
         now = self.now
         every = now.sampling.every
         drawn = {0: "fixed points", 1: "points drawn at every step"}.get(every, f"points drawn every {every:,} steps")
-        other = self.experiment.phases[self.place.phase - 1].constants if self.place.phase else {}
-        values = "".join(f", {name} = {value:g}" for name, value in other.items())
+        values = self.experiment.phases[self.place.phase - 1].values if self.place.phase else ""
         text = (f"phase {number} of {phases}: {now.optimizer.kind} in {now.training.precision} on "
                 f"{trainer.objective.points:,} {drawn}{values}{', because ' if why else ''}{why}")
         self._tell("phase", text, json.dumps({

@@ -128,9 +128,9 @@ def _tiled(trainer: Trainer) -> bool:
     from core.compiled import compiler
     from core.engine import EagerEngine
     from core.tiles import tiles_of
+    from studio.engines import by_rows
 
-    by_rows = trainer.solver is not None and trainer.solver.needs == "rows"
-    return (compiler() is not None and not by_rows and isinstance(trainer.engine, EagerEngine)
+    return (compiler() is not None and not by_rows(trainer) and isinstance(trainer.engine, EagerEngine)
             and bool(tiles_of(trainer.engine, 2)))
 
 

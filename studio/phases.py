@@ -69,6 +69,11 @@ class PhaseSpec(Model):
         "whose flow the next phase goes on (continuation). A reference from a file stays the problem's own.",
         default_factory=dict, source="Krishnapriyan et al. 2021; Wang et al. 2023")
 
+    @property
+    def values(self) -> str:
+        """Its constants as a continuation of a sentence."""
+        return "".join(f", {name} = {value:g}" for name, value in self.constants.items())
+
     @field_validator("weights")
     @classmethod
     def _weights(cls, value: dict[str, float]) -> dict[str, float]:

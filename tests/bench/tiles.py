@@ -1,6 +1,6 @@
 """What tiles bring: milliseconds of a compiled gradient with all points at once, and in tiles of several sizes.
 
-    python tests/bench/tiles.py                    Korteweg-de Vries' second phase, one and two threads: four minutes
+    python tests/bench/tiles.py                    Korteweg-de Vries' second phase, one and two threads: some minutes
 
 Everything is compiled first, then the variants take turns; medians.
 """

@@ -10,7 +10,8 @@ import torch
 
 from core import tiles
 from core.choices import PointWeighting
-from core.compiled import MANIFEST, compile_packages, compiler, load_packages, with_threads
+from core.compiled import MANIFEST, compile_packages, compiler, load_packages
+from core.crew import with_threads
 from core.engine import EagerEngine, StepResult
 from core.optimizers import Adam, Decay
 from core.pointwise import PointWeights

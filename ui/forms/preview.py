@@ -58,7 +58,7 @@ def _rows(e: Experiment) -> Iterator[tuple[str, str]]:
     yield "Training", f"{e.training.steps:,} steps, {e.training.precision}"
     if e.phases:
         yield "Then", "\n".join(f"{phase.optimizer.kind}, at most {phase.steps:,} steps, {phase.precision}"
-                                + "".join(f", {name} = {value:g}" for name, value in phase.constants.items())
+                                f"{phase.values}"
                                 for phase in e.phases)
     yield "Compared with", "\n".join(f"{v.label}: {write_changes(v.set)}" for v in e.compare)
 

@@ -1,6 +1,6 @@
 """Compile the step of every built-in experiment, and check it: `python -m studio.compile_check [--names NAME ...]`.
 
-Slow (half a minute to minutes for each), so no part of the tests. For each lane whose step is another one:
+Slow (half a minute to minutes for each), so no part of the tests. For each lane and phase whose step is another one:
 compile_seconds  from nothing, in a process of its own, into an empty cache;
 load_seconds     of a second start: from the experiment as text to the first compiled step, torch being imported;
 start_seconds    the same with the start of the process and all imports;
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from core.trainer import Trainer
 from studio import gallery
 from studio.build import build_trainer
 from studio.compiling import ROOT, Compilation, CompileError, load_engine, ready
+from studio.course import Course
 from studio.experiment import Experiment, load_experiment
+from studio.phases import Place
 
 OUT = ROOT / "results" / "compile-check.json"
 TARGET = 2.0  # seconds in which a second start should be making compiled steps
@@ -150,13 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["PINNSCOPE_CACHE"] = cache
         for name in given.names:
-            for experiment in gallery.load(name).lanes():
-                title = name if not experiment.label else f"{name}: {experiment.label}"
-                if given.threads and given.threads != experiment.training.threads:
-                    experiment = experiment.with_changes({"training.threads": given.threads})
-                    title += f", {given.threads} threads"
+            for title, experiment in _steps_of(name, given.threads):
                 if ready(experiment):
-                    continue  # the step of another lane or experiment, which was checked
+                    continue  # the step of another lane, phase or experiment, which was checked
                 try:
                     rows[title] = check(experiment)
                 except (CompileError, ProblemError, ValueError) as error:
@@ -164,6 +162,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{title}: {json.dumps(rows[title])}", flush=True)
                 _write(given.out, rows)
     return int(any("error" in row or not (row["agrees"] and row["in_time"]) for row in rows.values()))
+
+
+def _steps_of(name: str, threads: int) -> Iterator[tuple[str, Experiment]]:
+    """(title, experiment) for each lane of a built-in experiment and each of its phases whose step is compiled."""
+    for lane in gallery.load(name).lanes():
+        title = name if not lane.label else f"{name}: {lane.label}"
+        if threads and threads != lane.training.threads:
+            lane = lane.with_changes({"training.threads": threads})
+            title += f", {threads} threads"
+        yield title, lane.in_phase(0)
+        for number in range(len(lane.phases)):
+            coming = Course(lane, lambda *_: None, Place(number)).coming()
+            if coming is not None:
+                yield f"{title}, phase {number + 2}, {coming.optimizer.kind}", coming
 
 
 def _write(path: Path, rows: dict[str, Any]) -> None:

@@ -6,7 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from core.choices import GAUSS_NEWTON
+from core.engine import EagerEngine
 from core.problem import ProblemError
+from core.tiles import refused
 from core.trainer import Trainer
 from core.transplant import transplant
 from studio.build import build_objective, build_trainer
@@ -136,6 +139,25 @@ class Course:
             new.set_weight(term, weight)
         return place, new, why
 
+    def coming(self) -> Experiment | None:
+        """What the next phase trains, with the method that it will have; None where no compiled step can serve it.
+
+        So it is too where no phase follows, and where that one cannot begin, which it says itself when it comes.
+        """
+        if self.last:
+            return None
+        number = self.place.phase + 1
+        now = self.experiment.in_phase(number)
+        try:
+            objective = build_objective(now)
+            kind = method_of(now.optimizer, objective, path=path_of(number), fall_back=True).kind
+            plain = build_trainer(with_part(now, "optimizer", kind="adam"), objective=objective)  # without its memory
+        except (ProblemError, ValueError):
+            return None
+        if kind in GAUSS_NEWTON or not isinstance(plain.engine, EagerEngine) or refused(plain.engine):
+            return None
+        return with_part(now, "optimizer", kind=kind)
+
     def enter(self, place: Place, trainer: Trainer, why: str) -> None:
         """Go on at a place that `advance` has made; the journal says so."""
         self.place = place
@@ -147,11 +169,19 @@ class Course:
         now = self.now
         every = now.sampling.every
         drawn = {0: "fixed points", 1: "points drawn at every step"}.get(every, f"points drawn every {every:,} steps")
-        values = self.experiment.phases[self.place.phase - 1].values if self.place.phase else ""
+        values = self._values()
         text = (f"phase {number} of {phases}: {now.optimizer.kind} in {now.training.precision} on "
                 f"{trainer.objective.points:,} {drawn}{values}{', because ' if why else ''}{why}")
         self._tell("phase", text, json.dumps({
             "phase": number, "phases": phases, "kind": now.optimizer.kind, "step": self.place.began, "why": why}))
+
+    def _values(self) -> str:
+        """The constants that have another value in this phase, and what the errors are held against meanwhile."""
+        problem, phase = self.experiment.problem, (None, *self.experiment.phases)[self.place.phase]
+        if phase is None or not phase.constants:
+            return ""
+        own = ", ".join(f"{name} = {problem.constants[name]:g}" for name in phase.constants)
+        return phase.values + (f" (errors are distances from the reference, {own})" if problem.reference else "")
 
 
 def built(experiment: Experiment, place: Place, *, fall_back: bool = False) -> tuple[Trainer, Place, str]:

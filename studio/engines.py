@@ -1,4 +1,7 @@
-"""Which engine makes a run's steps: eager at first, the compiled one as soon as it is there and worth it."""
+"""Which engine makes a run's steps: eager at first, the compiled one as soon as it is there and worth it.
+
+Towards its end a phase also compiles the step of the next one, which then begins with it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,21 @@ from typing import Protocol
 from core.engine import EagerEngine
 from core.tiles import refused
 from core.trainer import Trainer
-from studio.compiling import Compilation, CompileError, compiled_engine, load_engine, ready, recorded_engine
+from studio.compiling import (
+    Compilation,
+    CompileError,
+    compiled_engine,
+    load_engine,
+    package_folder,
+    ready,
+    recorded_engine,
+)
 from studio.experiment import Experiment
 
 WORTH_COMPILING = 15.0  # seconds of eager training that must be left: compiling costs a core for half a minute
+#: The same where another phase follows, whose step can be compiled meanwhile, and is longer in use.
+WORTH_BEFORE_ANOTHER = 90.0
+AHEAD = 240.0  # seconds before a phase ends from which the step of the next one is compiled
 
 
 class Tell(Protocol):
@@ -25,10 +39,26 @@ class Tell(Protocol):
 class Engines:
     """Gives a trainer its engine. `tell` writes events, `say` shows a sentence in the status."""
 
-    def __init__(self, experiment: Experiment, tell: Tell, say: Callable[[str], None]) -> None:
+    def __init__(self, experiment: Experiment, tell: Tell, say: Callable[[str], None],
+                 before: Engines | None = None) -> None:
+        """before: the engines of the phase before, which may be compiling what this one needs; they end here."""
         self.experiment, self._tell, self._say = experiment, tell, say
         self._compilation: Compilation | None = None
         self._given_up = False  # compiling; it failed once
+        self._coming: Experiment | None = None  # what the next phase trains, where that can be compiled
+        self._asked = False  # for that
+        self._ahead: Compilation | None = None  # of that
+        if before is not None:
+            self._take_over(before)
+
+    def _take_over(self, before: Engines) -> None:
+        """What was being compiled there and serves here goes on, the rest ends."""
+        folder = package_folder(self.experiment)
+        if before._ahead is not None and before._ahead.folder == folder:
+            self._compilation, before._ahead = before._ahead, None
+        elif before._compilation is not None and before._compilation.folder == folder:
+            self._compilation, before._compilation = before._compilation, None
+        before.cancel()
 
     def take_cached(self, trainer: Trainer) -> None:
         """The compiled step where it is in the cache; on a GPU the CUDA graph of the step."""
@@ -56,7 +86,7 @@ class Engines:
             return True
         self._say("compiling the step; this takes about half a minute")
         if not ready(self.experiment):
-            self._compilation = Compilation(self.experiment)
+            self._compilation = self._compilation or Compilation(self.experiment)
             while not self._compilation.poll():
                 time.sleep(0.1)
                 if abandoned():
@@ -65,15 +95,32 @@ class Engines:
         trainer.engine = load_engine(self.experiment, trainer.engine)
         return True
 
-    def poll(self, trainer: Trainer, seconds_left: float | None) -> None:
-        """Begin compiling where it is worth it, change over when it is done."""
-        if self.experiment.training.engine != "auto" or not isinstance(trainer.engine, EagerEngine):
+    def poll(self, trainer: Trainer, seconds_left: float | None,
+             coming: Callable[[], Experiment | None] = lambda: None) -> None:
+        """Begin compiling where it is worth it, change over when it is done; then compile what the next phase needs.
+
+        seconds_left: of this phase, None while that is not known. coming: what the next phase trains, None where that
+        is not compiled; asked once.
+        """
+        mode = self.experiment.training.engine
+        if mode == "eager" or trainer.objective.device.type != "cpu":
             return
-        if by_rows(trainer) or _stays_eager(trainer):
+        if not self._asked and seconds_left is not None and seconds_left < AHEAD:
+            self._asked = True
+            self._coming = coming()
+        if mode == "auto":
+            self._change_over(trainer, seconds_left)
+        if self._compilation is None:
+            self._prepare_next()
+
+    def _change_over(self, trainer: Trainer, seconds_left: float | None) -> None:
+        """To this phase's compiled step."""
+        if not isinstance(trainer.engine, EagerEngine) or by_rows(trainer) or _stays_eager(trainer):
             return
+        worth = WORTH_COMPILING if self._coming is None else WORTH_BEFORE_ANOTHER
         try:
             if self._compilation is None:
-                if seconds_left is not None and seconds_left > WORTH_COMPILING and not self._given_up:
+                if seconds_left is not None and seconds_left > worth and not self._given_up:
                     self._compilation = Compilation(self.experiment)
             elif self._compilation.poll():
                 self._compilation = None
@@ -87,10 +134,23 @@ class Engines:
             self._tell("engine", sentence, json.dumps("eager"))
             self._say(sentence)
 
+    def _prepare_next(self) -> None:
+        """Compile the step of the next phase. Where that fails the phase will say so itself."""
+        if self._coming is None:
+            return
+        try:
+            if self._ahead is None and not ready(self._coming):
+                self._ahead = Compilation(self._coming)
+            if self._ahead is None or self._ahead.poll():
+                self._ahead = self._coming = None
+        except CompileError:
+            self._ahead = self._coming = None
+
     def cancel(self) -> None:
-        """End a compilation that is under way."""
-        if self._compilation is not None:
-            self._compilation.cancel()
+        """End the compilations that are under way."""
+        for compilation in (self._compilation, self._ahead):
+            if compilation is not None:
+                compilation.cancel()
 
 
 def by_rows(trainer: Trainer) -> bool:

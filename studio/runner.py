@@ -113,7 +113,7 @@ class Runner(Telling):
         wait: for the compiler, where the steps are to be compiled ones from the first on.
         """
         mode = self._course.experiment.training.engine
-        self._engines = Engines(self._course.now, self._event, self._status)
+        self._engines = Engines(self._course.now, self._event, self._status, self._engines)
         if mode == "compiled" and wait:
             return self._engines.compile_and_wait(self.trainer, self._inbox.over)
         if mode != "eager":
@@ -258,7 +258,7 @@ class Runner(Telling):
         if now >= self._next_poll:
             assert self._engines is not None  # made before the first step
             left, _ = self._course.left(self.trainer.iteration, self._seconds, self._pace.rate)
-            self._engines.poll(self.trainer, left if self._pace.rate else None)
+            self._engines.poll(self.trainer, left if self._pace.rate else None, self._course.coming)
             self._next_poll = now + POLL_COMPILER_EVERY
 
     # ------------------------------------------------------------------ commands
@@ -350,8 +350,6 @@ class Runner(Telling):
 
     def _go_on_with(self, trainer: Trainer, *, moved: bool, wait: bool) -> None:
         """moved: to another phase, or another method. wait: for the compiler, where the steps are to be compiled."""
-        if self._engines is not None:
-            self._engines.cancel()
         self._use(trainer)
         if moved:
             self._pace = Pace()  # of this phase, its first step included

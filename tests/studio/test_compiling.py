@@ -20,6 +20,8 @@ from core.engine import EagerEngine
 from studio import compiling
 from studio.build import build_trainer
 from studio.compiling import Compilation, CompileError, load_engine, package_folder, ready
+from studio.course import Course
+from studio.engines import AHEAD, WORTH_BEFORE_ANOTHER, WORTH_COMPILING, Engines
 from studio.experiment import Experiment
 from tests.studio.samples import POISSON
 
@@ -269,3 +271,63 @@ def gone(process: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+# -- the step of the next phase ----------------------------------------------------------------------------------
+
+
+def phased(experiment: Experiment, kind: str) -> Experiment:
+    return Experiment.from_data({**experiment.model_dump(mode="json"), "phases": [{"optimizer": {"kind": kind}}]})
+
+
+def engines_of(experiment: Experiment, before: Engines | None = None) -> Engines:
+    return Engines(experiment, lambda kind, text, value="": None, lambda text: None, before)
+
+
+@pytest.mark.parametrize(("kind", "method"), [("ssbroyden", "ssbroyden"), ("auto", "levenberg-marquardt"),
+                                              ("lbfgs", "lbfgs"), ("gauss-newton-cg", "")])
+def test_what_comes_is_known_with_its_method_and_nothing_where_no_step_is_compiled(
+        experiment: Experiment, kind: str, method: str) -> None:
+    course = Course(phased(experiment, kind), lambda *_: None)
+    coming = course.coming()
+    if method in ("", "levenberg-marquardt"):
+        assert coming is None, "made from the Jacobian"
+    else:
+        assert coming is not None and coming.optimizer.kind == method and coming.training.precision == "float64"
+    assert Course(experiment, lambda *_: None).coming() is None
+
+
+def test_towards_its_end_a_phase_compiles_for_the_next_one_which_takes_that_over(
+        experiment: Experiment, script: Script) -> None:
+    course = Course(phased(experiment, "ssbroyden"), lambda *_: None)
+    trainer, asked = build_trainer(course.now), []
+
+    def coming() -> Experiment | None:
+        asked.append(1)
+        return course.coming()
+
+    script(SLOW)
+    engines = engines_of(course.now)
+    engines.poll(trainer, AHEAD + 1, coming)
+    next_one = course.coming()
+    assert next_one is not None and not asked and engines._compilation is not None, "its own is worth it"
+    engines.cancel()
+    engines = engines_of(course.now)
+    for _ in range(3):
+        engines.poll(trainer, WORTH_BEFORE_ANOTHER - 1, coming)
+    assert len(asked) == 1 and engines._compilation is None, "the next one's serves longer"
+    under_way = engines._ahead
+    assert under_way is not None and under_way.folder == package_folder(next_one)
+    later = engines_of(next_one, before=engines)
+    assert later._compilation is under_way and under_way._process is not None and under_way._process.poll() is None
+    same = engines_of(next_one.with_changes({"training.seed": 5}), before=later)
+    assert same._compilation is under_way, "a change that needs no other step lets it go on"
+    engines_of(experiment, before=same)
+    assert under_way._process is None, "nobody needs it"
+    script(MAKES)
+    engines = engines_of(course.now)
+    while not ready(next_one):
+        engines.poll(trainer, WORTH_COMPILING, coming)
+        time.sleep(0.02)
+    engines.poll(trainer, WORTH_COMPILING, coming)
+    assert left(next_one) == [] and engines._ahead is None

@@ -15,6 +15,7 @@ from studio.experiment import Experiment, ExperimentError
 
 FOLDER = Path(__file__).resolve().parent.parent / "resources" / "gallery"
 DEFAULT = "quick"
+NEW = "new"  # to type one's own equation over
 
 #: The chapters in their order; those of a file that are not here follow by name.
 GROUPS = ("Start here", "Gradient pathologies", "Adaptive activations", "Reproducing activations", "Standard problems",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QAction, QColor, QIcon, QKeySequence
 
+from studio import gallery
 from ui.icons import icon
 from ui.theme import Theme
 
@@ -74,6 +75,9 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(id="gallery.browse", text="Browse the gallery...", icon="gallery", shortcut="Ctrl+G",
               tip="Search the built-in experiments and see what each of them does.",
               call=lambda w: w.documents.browse()),
+    ActionRow(id="file.new", text="New experiment", shortcut="Ctrl+N",
+              tip="Put a small problem into the form, to type your own equation over it.",
+              call=lambda w: w.documents.choose(gallery.NEW), why_not=lambda w: w.documents.why_not_new()),
     ActionRow(id="file.open", text="Open experiment...", tip="Put an experiment from a TOML file into the form.",
               icon="open", shortcut="Ctrl+O", call=lambda w: w.documents.ask_and_open()),
     ActionRow(id="file.open-run", text="Open run...", tip="Show a run that was kept in a file.", icon="open-run",
@@ -120,8 +124,8 @@ ACTIONS: tuple[ActionRow, ...] = (
 
 #: Menus by title: ids of actions, '-' for a line, '*...' for what the window puts there.
 MENUS: dict[str, tuple[str, ...]] = {
-    "&File": ("file.open", "file.open-run", "*recent", "-", "file.save", "-", "file.runs", "file.isolate", "-",
-              "file.quit"),
+    "&File": ("file.new", "file.open", "file.open-run", "*recent", "-", "file.save", "-", "file.runs", "file.isolate",
+              "-", "file.quit"),
     "&Gallery": ("*gallery",),
     "&Edit": ("edit.back", "edit.problem", "-", "edit.copy"),
     "&Run": ("run.toggle", "run.step", "run.stop", "run.reset", "-", "run.next-phase", "run.switch",

@@ -83,6 +83,9 @@ class Documents(QObject):
         if self._window.run.leave_run("choose another experiment"):
             self.show(key, experiment)
 
+    def why_not_new(self) -> str:
+        return "" if self.current != gallery.NEW else "It is in the form; Edit, Set all fields back clears it."
+
     def show(self, key: str, experiment: Experiment) -> None:
         """Put an experiment into the form, with what was typed over it before."""
         self.keep_draft()

@@ -185,3 +185,16 @@ def test_the_window_offers_chapters_in_menu_list_and_dialog(studio: Studio, qtbo
     assert window.documents.current == "helmholtz-m3", "looking opens nothing"
     dialog.open_button.click()
     assert window.documents.current == "helmholtz-m2"
+
+
+def test_a_new_experiment_is_a_small_problem_whose_second_phase_is_chosen_for_the_user(studio: Studio) -> None:
+    window = studio.window
+    new = window.actions_by_id["file.new"]
+    assert not studio.why_not("file.new")
+    new.trigger()
+    made = window.form.experiment
+    assert window.documents.current == gallery.NEW and made is not None
+    assert [made.optimizer.kind, *(phase.optimizer.kind for phase in made.phases)] == ["adam", "auto"]
+    assert "Set all fields back" in studio.why_not("file.new")
+    window.documents.choose(gallery.DEFAULT)
+    assert not studio.why_not("file.new")

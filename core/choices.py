@@ -20,6 +20,8 @@ OptimizerKind = Literal["adam", "adamw", "gd", "soap", "muon", "lbfgs", "ssbfgs"
                         "energy-natural-gradient", "spring", "gauss-newton-cg", "auto"]
 #: Those that are one pure function of the gradient.
 FIRST_ORDER: tuple[str, ...] = ("adam", "adamw", "gd")
+#: Those whose steps a learning rate scales; the others search for a length.
+RATED: tuple[str, ...] = ("adam", "adamw", "gd", "soap", "muon")
 #: Those that need a loss that stays the same function between two steps; auto is one of them.
 SECOND_ORDER: tuple[str, ...] = ("lbfgs", "ssbfgs", "ssbroyden", "levenberg-marquardt", "energy-natural-gradient",
                                  "spring", "gauss-newton-cg", "auto")

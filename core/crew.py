@@ -61,8 +61,9 @@ class Crew:
 
         others: list[Future[None]] = []
         with with_threads(1):
-            with suppress(RuntimeError):  # of a program that is ending: the calling thread does it all
-                others = [self._others.submit(work) for _ in range(min(self.threads, len(calls)) - 1)]
+            with suppress(RuntimeError):  # no thread more can be had: those that are there do it all
+                for _ in range(min(self.threads, len(calls)) - 1):
+                    others.append(self._others.submit(work))
             try:
                 work()
             finally:

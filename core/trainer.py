@@ -68,6 +68,7 @@ class Trainer:
             _check_solver(self.point_weights.kind, direction)
         self.solver, self.watch, self.chunk = solver, Watch(), chunk
         self.done = ""  # why the solver can go no further; '' while it can
+        self.stuck = 0  # steps in a row after which it could not, on points that are drawn anew for that
         self.note = ""  # what it had to say of its last step
         self.solver_readings: Mapping[str, float] = {}  # of its last step
         eager = EagerEngine(objective, optimizer, self.point_weights, chunk)
@@ -140,7 +141,18 @@ class Trainer:
         if self.balancing.due(self.iteration):
             self._balance(theta, draws, tensor)
         self.iteration += 1
+        self._settle()
         return losses
+
+    def _settle(self) -> None:
+        """A solver is done on these points only, where others come: it is given them, once, before it is believed."""
+        if not self.done or not self.sampler.spec.every:
+            self.stuck = 0
+            return
+        self.stuck += 1
+        if self.stuck == 1:
+            self.note = f"{self.done.rstrip('.')}; it goes on with points drawn anew"
+            self.done = ""
 
     def current_learning_rate(self) -> float:
         """The learning rate of the next step, decay included."""
@@ -221,10 +233,12 @@ class Trainer:
         tensors = dict(zip(_STATE, good, strict=True)) | {"generator": self.generator.get_state()}
         own = self.solver_memory if sound else self._memory_before
         tensors |= {_SOLVER + name: tensor for name, tensor in own.items()}
-        if self.sampler.due(self.iteration) and not self.sampler.adaptive:
+        if (self.stuck or self.sampler.due(self.iteration)) and not self.sampler.adaptive:
             tensors["points"] = torch.zeros(0, dtype=self.objective.dtype)  # the next step draws its own
         numbers = {"iteration": self.iteration, "begun": self.begun, "learning_rate": self.learning_rate,
                    "rule": self.balancing.rule, "engine": self.engine.name}
+        if self.stuck:
+            numbers["stuck"] = self.stuck
         return State({name: t.cpu() for name, t in tensors.items()}, numbers)
 
     def load(self, state: State) -> None:
@@ -251,7 +265,7 @@ class Trainer:
         self.iteration = int(state.numbers["iteration"])
         self.begun = int(state.numbers.get("begun", 0))
         self.learning_rate = float(state.numbers["learning_rate"])
-        self._before = None
+        self._before, self.done, self.stuck = None, "", int(state.numbers.get("stuck", 0))
 
     # ------------------------------------------------------------------
 
@@ -278,7 +292,7 @@ class Trainer:
             setattr(self, name, tensor)
 
     def _draw(self) -> Tensor:
-        if len(self.points) and not self.sampler.due(self.iteration):
+        if len(self.points) and not self.stuck and not self.sampler.due(self.iteration):
             return self.points
         theta, o, before = self.theta, self.objective, self.draws
         # drawn on the CPU, so that a seed gives the same points on every device
@@ -302,7 +316,11 @@ class Trainer:
             generator=self.generator, losses=losses, gradients=gradients, traces=kernel))
 
     def _go_back(self, losses: Sequence[float]) -> None:
-        """Undo the step that made the losses bad: it was made from finite losses, its result has none."""
+        """Undo the step that made the losses bad: it was made from finite losses, its result has none.
+
+        On other points, or by other settings, the solver may well go on.
+        """
+        self.done = ""
         if self._before is not None:
             self._set(self._before)
             self.solver_memory = self._memory_before

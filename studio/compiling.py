@@ -10,13 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from core.choices import FIRST_ORDER
 from studio.experiment import REFERENCES, Experiment, load_experiment
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 900.0  # seconds after which a package that is still being made is given up
-CLAIMING = 10.0  # seconds in which whoever made the folder below has written there who that is
 MAKING = ".making"  # ends the name of a folder in which a package is being made
+LOCK = ".lock"  # of the file that whoever makes a package holds; a program that ends lets go of it
 KEPT = 40  # packages in the cache; the oldest go first
 
 
@@ -66,10 +69,11 @@ def package_folder(experiment: Experiment) -> Path:
             experiment.optimizer.kind, experiment.optimizer.beta1, experiment.optimizer.beta2,
             experiment.optimizer.weight_decay, experiment.optimizer.clip],
         "torch": torch.__version__,
-        "machine": [platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability()],
+        "machine": [platform.system(), platform.machine(), torch.backends.cpu.get_cpu_capability(), _processor()],
         "source": _source_digest(),
     }
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    # tables keep their order: that of the domain is the network's inputs', that of the unknown numbers is theta's
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return cache_folder() / digest[:32]
 
 
@@ -150,37 +154,37 @@ class Compilation:
             plain = experiment.optimizer.model_copy(update={"kind": "lbfgs"})
             self._experiment = self._experiment.model_copy(update={"optimizer": plain})
         self.folder = package_folder(experiment)
-        self._work = self.folder.with_suffix(MAKING)
+        self._lock = FileLock(self.folder.with_suffix(LOCK), thread_local=False)
+        self._work = self.folder.with_suffix(MAKING)  # its name is another one once it is there
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = time.monotonic()
         self._claim()
 
     def _claim(self) -> None:
-        """Begin, unless a living process is at it."""
-        made = False
+        """Begin, unless somebody is at it."""
+        work = None
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            if _abandoned(self._work):
-                shutil.rmtree(self._work, ignore_errors=True)
-            try:
-                self._work.mkdir()
-            except FileExistsError:
+            if not _locked(self._lock):
                 return
-            made = True
-            (self._work / "owner").write_text(str(os.getpid()))
-            text = self._work / "experiment.toml"
+            _remove_leftovers(self.folder)
+            self._work = work = Path(tempfile.mkdtemp(MAKING, f"{self.folder.name}.", self.folder.parent))
+            text, scratch = work / "experiment.toml", work / "tmp"
             text.write_text(self._experiment.to_toml(), encoding="utf-8")
-            environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(self._work / "inductor"),
-                           "OMP_NUM_THREADS": str(self._experiment.training.threads)}
+            scratch.mkdir()
+            environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
+                           "OMP_NUM_THREADS": str(self._experiment.training.threads),
+                           **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(scratch))}  # of the C++ compiler
             self._begun = time.monotonic()
-            with (self._work / "log").open("wb") as log:
+            with (work / "log").open("wb") as log:
                 self._process = subprocess.Popen(  # a group of its own, to be ended together with its compiler
-                    [sys.executable, "-m", "studio.compiling", str(text), str(self._work)],
+                    [sys.executable, "-m", "studio.compiling", str(text), str(work), self.folder.name],
                     cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     start_new_session=os.name == "posix")
         except OSError as error:
-            if made:
-                shutil.rmtree(self._work, ignore_errors=True)
+            if work is not None:
+                shutil.rmtree(work, ignore_errors=True)
+            _unlock(self._lock)
             raise CompileError(f"the step cannot be compiled, since nothing can be written into {self.folder.parent}: "
                                f"{error.strerror or error}") from None
 
@@ -189,13 +193,15 @@ class Compilation:
         if _complete(self.folder):
             self.cancel()  # somebody else was faster, or nothing is left to end
             return True
+        late = time.monotonic() - self._begun > LONGEST
         if self._process is None:
-            if _abandoned(self._work):
-                self._claim()
+            self._claim()
+            if self._process is None and late:
+                raise CompileError(f"another program has been compiling the step for {LONGEST / 60:.0f} minutes")
             return False
         code = self._process.poll()
         if code is None:
-            if time.monotonic() - self._begun > LONGEST:
+            if late:
                 self.cancel()
                 raise CompileError(f"compiling the step took longer than {LONGEST / 60:.0f} minutes and was given up")
             return False
@@ -229,11 +235,11 @@ class Compilation:
         """End it, if it is ours, and leave nothing behind."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            _kill(self._process)
-            self._process.wait()
-        shutil.rmtree(self._work, ignore_errors=True)
+        _kill(self._process)
+        self._process.wait()
         self._process = None
+        shutil.rmtree(self._work, ignore_errors=True)
+        _unlock(self._lock)
 
     def _last_words(self) -> str:
         try:
@@ -244,48 +250,47 @@ class Compilation:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The process, and where it is possible the C++ compiler that it started."""
+    """The process, and where it is possible the C++ compiler that it started, which may outlive it."""
     if os.name == "posix":
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # all of them have ended
             os.killpg(process.pid, signal.SIGKILL)
-    else:
+    elif process.poll() is None:
         process.kill()
 
 
-def _abandoned(work: Path) -> bool:
-    """Whether nobody is at a package any more: the process that began it has ended, or taken too long."""
+def _locked(lock: FileLock) -> bool:
+    """Whether this package is now ours to make."""
     try:
-        age = time.time() - work.stat().st_mtime
-    except OSError:
-        return True
-    try:
-        owner = int((work / "owner").read_text() or 0)
-    except FileNotFoundError:
-        return age > CLAIMING or not work.is_dir()
-    except (OSError, ValueError):
-        return True
-    if owner == 0:
-        return age > CLAIMING
-    return not _alive(owner) or age > LONGEST
-
-
-def _alive(process: int) -> bool:
-    if os.name == "nt":  # signal 0 would end the process there; a stale claim is given up after LONGEST
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
-    except PermissionError:
-        return True
+    except NotImplementedError:  # a file system without locks: several may make it, and the first one's is taken
+        pass
     return True
+
+
+def _unlock(lock: FileLock) -> None:
+    """Leave no file of it; who has it open already will lock that one, and at worst make the package too."""
+    if lock.is_locked:
+        with suppress(OSError):  # on Windows it goes with the lock
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _remove_leftovers(package: Path) -> None:
+    """What somebody left who was ended while making it. Its lock is held, so nobody is at it."""
+    for work in package.parent.glob(f"{package.name}*{MAKING}"):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _thin(folder: Path) -> None:
     """Remove the oldest packages, and what somebody left who was ended while compiling."""
-    for work in folder.glob(f"*{MAKING}"):
-        if _abandoned(work):
-            shutil.rmtree(work, ignore_errors=True)
+    for package in {work.with_name(work.name.partition(".")[0]) for work in folder.glob(f"*{MAKING}")}:
+        with suppress(OSError):
+            lock = FileLock(package.with_suffix(LOCK), thread_local=False)
+            if _locked(lock) and lock.is_locked:
+                _remove_leftovers(package)
+            _unlock(lock)
     packages = sorted((p for p in folder.iterdir() if len(p.name) == 32), key=_last_used)
     for old in packages[:-KEPT]:
         _remove(old)
@@ -312,12 +317,24 @@ AROUND_THE_STEP = frozenset({"trainer", "balancing", "directions", "sampling", "
                              "latex", "graphs", "device"})
 
 
+@cache
 def _source_digest() -> str:
-    digest = hashlib.sha256()
+    """Of what this program's steps are made by. Read once: what is changed later is not what is running."""
+    digest = hashlib.sha256((ROOT / "studio" / "build.py").read_bytes())  # which points and measurements there are
     for path in sorted((ROOT / "core").glob("*.py")):
         if path.stem not in AROUND_THE_STEP:
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def _processor() -> str:
+    """The instructions that there are, all of which native code may be made of."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("flags", "Features")):
+                return hashlib.sha256(line.encode()).hexdigest()
+    return platform.processor()
 
 
 def _file_digest(path: Path) -> str:
@@ -338,7 +355,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _main(text: Path, work: Path) -> None:
+def _main(text: Path, work: Path, name: str) -> None:
+    """Make the package of this name. Where the program's files were changed meanwhile it would be another one."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(10)
@@ -346,12 +364,17 @@ def _main(text: Path, work: Path) -> None:
     from core.engine import EagerEngine
     from studio.build import build_trainer
 
-    trainer = build_trainer(load_experiment(text))
+    experiment = load_experiment(text)
+    trainer = build_trainer(experiment)
     assert isinstance(trainer.engine, EagerEngine)
     folder = work / "package"
     folder.mkdir()
     compile_packages(trainer.engine, folder, solver=trainer.solver is not None)
+    now = package_folder(experiment).name
+    _source_digest.cache_clear()
+    if not name == now == package_folder(experiment).name:
+        raise SystemExit("the program's own files were changed meanwhile; start it anew")
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), Path(sys.argv[2]))
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from core.engine import EagerEngine
@@ -78,21 +79,25 @@ class Engines:
 
     def compile_and_wait(self, trainer: Trainer, abandoned: Callable[[], bool]) -> bool:
         """Compile before the first step; False where the run was abandoned meanwhile. Raises CompileError."""
-        assert isinstance(trainer.engine, EagerEngine)
+        eager = trainer.engine
+        assert isinstance(eager, EagerEngine)
         if by_rows(trainer):
             return True
         if _stays_eager(trainer):  # a GPU's step is recorded, another one refused
-            trainer.engine = compiled_engine(self.experiment, trainer.engine)
+            trainer.engine = compiled_engine(self.experiment, eager)
             return True
         self._say("compiling the step; this takes about half a minute")
-        if not ready(self.experiment):
-            self._compilation = self._compilation or Compilation(self.experiment)
-            while not self._compilation.poll():
-                time.sleep(0.1)
-                if abandoned():
-                    return False
-            self._compilation = None
-        trainer.engine = load_engine(self.experiment, trainer.engine)
+        with suppress(CompileError):  # a damaged package is gone now
+            if ready(self.experiment):
+                trainer.engine = load_engine(self.experiment, eager)
+                return True
+        self._compilation = self._compilation or Compilation(self.experiment)
+        while not self._compilation.poll():
+            time.sleep(0.1)
+            if abandoned():
+                return False
+        self._compilation = None
+        trainer.engine = load_engine(self.experiment, eager)
         return True
 
     def poll(self, trainer: Trainer, seconds_left: float | None,
@@ -108,19 +113,22 @@ class Engines:
         if not self._asked and seconds_left is not None and seconds_left < AHEAD:
             self._asked = True
             self._coming = coming()
-        if mode == "auto":
-            self._change_over(trainer, seconds_left)
+        self._change_over(trainer, seconds_left)
         if self._compilation is None:
             self._prepare_next()
 
     def _change_over(self, trainer: Trainer, seconds_left: float | None) -> None:
         """To this phase's compiled step."""
         if not isinstance(trainer.engine, EagerEngine) or by_rows(trainer) or _stays_eager(trainer):
+            if self._compilation is not None:  # taken over, and not needed
+                self._compilation.cancel()
+                self._compilation = None
             return
         worth = WORTH_COMPILING if self._coming is None else WORTH_BEFORE_ANOTHER
+        wanted = self.experiment.training.engine == "compiled" or (seconds_left is not None and seconds_left > worth)
         try:
             if self._compilation is None:
-                if seconds_left is not None and seconds_left > worth and not self._given_up:
+                if wanted and not self._given_up:
                     self._compilation = Compilation(self.experiment)
             elif self._compilation.poll():
                 self._compilation = None
@@ -151,6 +159,7 @@ class Engines:
         for compilation in (self._compilation, self._ahead):
             if compilation is not None:
                 compilation.cancel()
+        self._compilation = self._ahead = None
 
 
 def by_rows(trainer: Trainer) -> bool:

@@ -42,8 +42,9 @@ def method_of(spec: OptimizerSpec, objective: Objective, *, path: str = "optimiz
         if itemsize < 8:
             why += "; in float32 its accuracy ends early, float64 serves it better"
         return Method(kind, why)
-    if not memory.fits(kind, *size, itemsize):
-        sentence, other = memory.sentence(kind, *size, itemsize), memory.WITHOUT_MATRIX.get(kind)
+    own = (itemsize, spec.history, spec.form if kind == "levenberg-marquardt" else "auto")
+    if not memory.fits(kind, *size, *own):
+        sentence, other = memory.sentence(kind, *size, *own), memory.WITHOUT_MATRIX.get(kind)
         if not fall_back or other is None:
             raise ProblemError(sentence, path)
         return Method(other, f"{sentence.partition(';')[0]}; {other} takes its place")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from core.choices import RATED
 from core.diagnostics.stopping import Stopped
 from core.problem import ProblemError
 from core.solvers.solver import Watch
@@ -36,6 +37,7 @@ TURNS = Turns()  # of all runners in this process
 POLL_COMPILER_EVERY = 0.25  # seconds
 NOTE_EVERY = 1.0  # between two notes of an optimizer
 SLOW = 0.1  # a step that takes longer is recorded whatever the cadence
+OTHERWISE = "Take other points, other weights or another method, or undo what was changed"
 IDLE = (RunState.PREPARING, RunState.PAUSED)
 
 
@@ -64,7 +66,10 @@ class Runner(Telling):
                 if self._state is RunState.RUNNING and not self._closing:
                     self._chunk()
                     time.sleep(BREATH)
-                elif self._records.unwritten and time.perf_counter() >= self._records.next_commit:
+                    continue
+                if self._state is RunState.PAUSED:
+                    self._poll_compiler(time.perf_counter())
+                if self._records.unwritten and time.perf_counter() >= self._records.next_commit:
                     self._commit()  # perhaps there is room by now
         except (RunFileError, ProblemError, CompileError, ValueError) as error:
             self._event("refused", str(error))
@@ -152,6 +157,8 @@ class Runner(Telling):
 
     def _end(self, state: RunState, message: str) -> None:
         self._state = state
+        if self._engines is not None:
+            self._engines.cancel()
         self._commit()
         self._status(message=message)
 
@@ -183,7 +190,8 @@ class Runner(Telling):
                 self._seconds += -now + (now := time.perf_counter())
         except NotFinite as error:
             self._event("nan", str(error), json.dumps(error.term))
-            self._pause(f"{error}. Lower the learning rate and go on, or stop")
+            rated = self._course.now.optimizer.kind in RATED
+            self._pause(f"{error}. {'Lower the learning rate and go on' if rated else OTHERWISE}, or stop")
             return
         except Stopped:  # somebody waits; the step is made anew when the run goes on
             self._seconds += time.perf_counter() - now
@@ -255,11 +263,16 @@ class Runner(Telling):
             self._checkpoint()
         elif now >= self._records.next_commit:
             self._commit()
-        if now >= self._next_poll:
-            assert self._engines is not None  # made before the first step
-            left, _ = self._course.left(self.trainer.iteration, self._seconds, self._pace.rate)
-            self._engines.poll(self.trainer, left if self._pace.rate else None, self._course.coming)
-            self._next_poll = now + POLL_COMPILER_EVERY
+        self._poll_compiler(now)
+
+    def _poll_compiler(self, now: float) -> None:
+        """While paused too: whoever waits for the same step wants what was compiled for this run."""
+        if now < self._next_poll or self._engines is None:
+            return
+        left, _ = self._course.left(self.trainer.iteration, self._seconds, self._pace.rate)
+        running = self._state is RunState.RUNNING and self._pace.rate
+        self._engines.poll(self.trainer, left if running else None, self._course.coming)
+        self._next_poll = now + POLL_COMPILER_EVERY
 
     # ------------------------------------------------------------------ commands
 

@@ -123,7 +123,8 @@ def successor(course: Course, experiment: Experiment, place: Place,
         new.set_learning_rate(trainer.learning_rate)
     if now.balancing.rule == old.balancing.rule:
         new.set_balancing(trainer.balancing.rule)
-    for term, weight in now.balancing.weights.items():
-        if old.balancing.weights.get(term, 1.0) != weight:
-            new.set_weight(term, weight)
+    had, has = old.balancing.weights, now.balancing.weights
+    for term in (term for term in new.terms if term in had or term in has):
+        if had.get(term, 1.0) != has.get(term, 1.0):
+            new.set_weight(term, has.get(term, 1.0))
     return new, place, fresh

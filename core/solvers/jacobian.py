@@ -56,7 +56,8 @@ def pieces(objective: Objective, theta: Tensor, draws: Tensor, limit: int = 0) -
     reason = why_not(objective)
     if reason:
         raise ValueError(f"this loss is not a sum of squares at single points: {reason}")
-    limit = limit or max(FEWEST, PIECE // len(theta))
+    each = max(len(block.terms) for block in objective.blocks)  # rows of a point
+    limit = limit or max(FEWEST // each, PIECE // (each * len(theta)), 1)
     first = first_rows(objective)
     x = objective.places.physical(draws)
     for p in cut(objective.passes, limit):

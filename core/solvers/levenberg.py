@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.solvers.damped import Damped, Form, asked, damped, orthogonal
 from core.solvers.loss import Loss
-from core.solvers.solver import Advance, Memory, Watch
+from core.solvers.solver import NOT_FINITE, Advance, Memory, Watch
 
 #: Dampings that are tried in one step before it is given up; the last one is 2^55 times the first.
 TRIALS = 11
@@ -63,6 +63,8 @@ def descend(loss: Loss, theta: Tensor, memory: Memory, watch: Watch, problem: Da
             first: float) -> Advance:
     """Try dampings until one decreases the loss, and choose the next step's. first: the start damping, relative."""
     epsilon = torch.finfo(theta.dtype).eps
+    if not math.isfinite(float(problem.gradient.norm())):
+        return Advance(theta, memory, losses, done=NOT_FINITE)
     if float(problem.gradient.norm()) <= epsilon * math.sqrt(problem.trace * now):
         return Advance(theta, memory, losses, done="the gradient is zero to rounding: no direction decreases the loss")
     least = epsilon * problem.largest

@@ -53,11 +53,11 @@ class Packing:
 
     def pack(self, flat: Tensor) -> Tensor:
         """Flat [P] -> packed [P]."""
-        return flat.index_select(0, self.order)
+        return flat.index_select(0, self.order.to(flat.device))
 
     def unpack(self, packed: Tensor) -> Tensor:
         """Packed [P] -> flat [P]."""
-        return packed.index_select(0, self.back)
+        return packed.index_select(0, self.back.to(packed.device))
 
     def split(self, packed: Tensor) -> tuple[list[Tensor], Tensor]:
         """(batches [count, rows, columns], the rest), all of them views."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from core.solvers.damped import Form, samples_fit_better
 from core.solvers.jacobian import FEWEST, PIECE
 from core.solvers.products import HELD
 from core.solvers.self_scaled import LARGEST, PENDING
@@ -35,19 +36,20 @@ TITLES = {"levenberg-marquardt": "Levenberg-Marquardt", "energy-natural-gradient
           "ssbroyden": "self-scaled Broyden", "lbfgs": "L-BFGS"}
 
 
-def needed(kind: str, rows: int, parameters: int, itemsize: int = 8, history: int = HISTORY) -> int:
+def needed(kind: str, rows: int, parameters: int, itemsize: int = 8, history: int = HISTORY,
+           form: Form = "auto") -> int:
     """Bytes that a step of a method takes at most, beside what is held anyway; itemsize: of a number.
 
-    Methods with residuals in their smaller form. Other kinds: a few vectors.
+    history: of L-BFGS. form: of Levenberg-Marquardt, whose smaller one 'auto' is. Other kinds: a few vectors.
     """
     p, r = parameters, rows
     vectors = 12 * p * itemsize
     pieces = 3 * max(PIECE, FEWEST * p) * itemsize + PASS  # a piece, its parts before they are joined, one to come
     match kind:
         case "levenberg-marquardt" | "spring" | "energy-natural-gradient":
-            # the matrix and its factor; or its eigenvectors, those that are kept, and LAPACK's two workspaces
-            copies = 6 if kind == "energy-natural-gradient" else 2
-            held = copies * r * r + r * p if r < p else copies * p * p
+            # the matrix, its factor and a copy of that; or its eigenvectors, those that are kept, LAPACK's workspaces
+            copies = 6 if kind == "energy-natural-gradient" else 3
+            held = copies * r * r + r * p if samples_fit_better(form, r, p) else copies * p * p
             return held * itemsize + pieces + vectors
         case "gauss-newton-cg":
             return HELD + pieces + vectors
@@ -56,23 +58,31 @@ def needed(kind: str, rows: int, parameters: int, itemsize: int = 8, history: in
             # many times the pairs that wait, which are copied at each step
             return 3 * p * p * itemsize + 4 * 2 * PENDING * p * itemsize + PASS + vectors
         case "lbfgs":
-            return 4 * history * p * itemsize + PASS + vectors
+            # the pairs before the last step, those after it, and those to come; what each is put together from
+            return 7 * history * p * itemsize + PASS + vectors
     return PASS + vectors
 
 
-def fits(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8) -> bool:
-    """Whether a method's memory is there; True where what is free is not known."""
-    return available is None or needed(kind, rows, parameters, itemsize) <= SHARE * available
+def fits(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8, history: int = HISTORY,
+         form: Form = "auto") -> bool:
+    """Whether a method's memory is there; True where what is free is not known, but for a matrix that is never kept."""
+    if kind in ("ssbfgs", "ssbroyden") and parameters > LARGEST:
+        return False
+    return available is None or needed(kind, rows, parameters, itemsize, history, form) <= SHARE * available
 
 
-def sentence(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8) -> str:
+def sentence(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8, history: int = HISTORY,
+             form: Form = "auto") -> str:
     """What a method would need, what there is, and what would fit; no full stop, so that it can go on."""
-    need = size_text(needed(kind, rows, parameters, itemsize))
+    if kind in ("ssbfgs", "ssbroyden") and parameters > LARGEST:
+        return (f"{TITLES[kind]} keeps a matrix of parameters by parameters, of {LARGEST:,} at most, and there are "
+                f"{parameters:,}; lbfgs has no such limit")
+    need = size_text(needed(kind, rows, parameters, itemsize, history, form))
     text = f"{TITLES.get(kind, kind)} with {parameters:,} parameters and {rows:,} residuals needs {need} of memory"
     if available is None:
         return text
     text += f", this machine has {size_text(available)} free"
-    most = largest(kind, rows, available, itemsize)
+    most = largest(kind, rows, available, itemsize, history, form)
     parts = [f"up to {most:,} parameters would fit"] if most else []
     other = WITHOUT_MATRIX.get(kind)
     if other is not None and fits(other, rows, parameters, available, itemsize):
@@ -80,12 +90,13 @@ def sentence(kind: str, rows: int, parameters: int, available: int | None, items
     return "; ".join([text, ", or ".join(parts)]) if parts else text
 
 
-def largest(kind: str, rows: int, available: int, itemsize: int = 8) -> int:
+def largest(kind: str, rows: int, available: int, itemsize: int = 8, history: int = HISTORY,
+            form: Form = "auto") -> int:
     """The most parameters that fit, to two digits; 0 for none. It never falls as the memory grows."""
     low, high = 0, LARGEST if kind in ("ssbfgs", "ssbroyden") else 10**12
     while low < high:
         middle = (low + high + 1) // 2
-        if fits(kind, rows, middle, available, itemsize):
+        if fits(kind, rows, middle, available, itemsize, history, form):
             low = middle
         else:
             high = middle - 1

@@ -75,7 +75,7 @@ class Muon:
             moved.append(torch.add(place * keep, orthogonal(batch, self.steps), alpha=-rate))
         adam = Adam(self.beta1, self.beta2, self.epsilon, self.weight_decay, decoupled=True)
         count = int(memory["steps"])
-        hyper = torch.tensor(adam.hyper(learning_rate, count), dtype=theta.dtype)
+        hyper = torch.tensor(adam.hyper(learning_rate, count), dtype=theta.dtype, device=theta.device)
         rest, m, v = adam.update(rest, memory["m"], memory["v"], g_rest, hyper)
         new = {"steps": torch.tensor(count + 1), "momentum": momentum, "m": m, "v": v}
         return Advance(plan.unpack(join(moved, rest)), new, losses, readings)

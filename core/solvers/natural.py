@@ -12,7 +12,7 @@ from torch import Tensor
 from core.solvers.damped import Form, asked, damped, follow, samples_fit_better
 from core.solvers.levenberg import SHORT
 from core.solvers.loss import Loss, add_lower
-from core.solvers.solver import Advance, Memory, Watch
+from core.solvers.solver import NOT_FINITE, Advance, Memory, Watch
 
 #: The step lengths that are tried are 1, 1/2, 1/4, ... down to 2^-HALVINGS.
 HALVINGS = 30
@@ -54,10 +54,12 @@ class EnergyNaturalGradient:
         if not math.isfinite(now):
             return Advance(theta, memory, losses)
         metric = Metric.of(loss, theta, watch, self.form)
+        if metric is None:
+            return Advance(theta, memory, losses, done=NOT_FINITE)
         cutoff = max(self.cutoff, torch.finfo(theta.dtype).eps)
         best: Found | None = None
         readings: dict[str, float] = {}
-        while (best is None or best.length < TRUSTED) and cutoff < LARGEST_CUTOFF:
+        while True:
             d, rank = metric.direction(cutoff)
             found = search(loss, theta, d, now if best is None else best.value, watch)
             if found is not None:
@@ -67,6 +69,8 @@ class EnergyNaturalGradient:
                 if found.length >= TRUSTED:
                     break
             cutoff *= 100
+            if cutoff >= LARGEST_CUTOFF:
+                break
         if best is None:
             return Advance(theta, memory, losses, done=ROUNDED.format(HALVINGS))
         return Advance(best.theta, memory, losses, readings, done=_done(readings["step length"], theta))
@@ -83,8 +87,9 @@ class Metric:
     j: Tensor | None
 
     @classmethod
-    def of(cls, loss: Loss, theta: Tensor, watch: Watch, form: Form = "auto") -> Metric:
-        """At theta [P]. Raises Stopped, and ValueError for a loss that has no rows."""
+    def of(cls, loss: Loss, theta: Tensor, watch: Watch, form: Form = "auto") -> Metric | None:
+        """At theta [P]; None where a derivative is not finite. Raises Stopped, and ValueError for a loss without rows.
+        """
         half = loss.extra(theta) / 2
         each = follow(watch, "Jacobian", 0.0, 0.2)
         j: Tensor | None = None
@@ -97,6 +102,8 @@ class Metric:
             right = right + half
         asked(watch)
         watch.tell(0.2, "eigenvalues")
+        if not bool(torch.isfinite(matrix.diagonal()).all() and torch.isfinite(right).all()):
+            return None
         values, vectors = torch.linalg.eigh(matrix, UPLO="L")
         return cls(values, vectors, right, half if j is None else j @ half, j)
 
@@ -141,6 +148,8 @@ class Spring:
         if not math.isfinite(now):
             return Advance(theta, memory, losses)
         problem = damped(loss, theta, watch)
+        if not math.isfinite(float(problem.gradient.norm())):
+            return Advance(theta, memory, losses, done=NOT_FINITE)
         centre = -self.momentum * memory["phi"]
         note = ""
         for toward in ((centre, None) if bool(centre.any()) else (None,)):

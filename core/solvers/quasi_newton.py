@@ -16,7 +16,7 @@ from torch import Tensor
 from core.diagnostics.stopping import Stopped
 from core.solvers.line_search import PRECISION, Found, Trial, strong_wolfe
 from core.solvers.loss import Loss
-from core.solvers.solver import Advance, Memory, Watch
+from core.solvers.solver import NOT_FINITE, Advance, Memory, Watch
 
 #: Evaluations of a line search, at most.
 LIMIT = 25
@@ -90,7 +90,7 @@ def step(curvature: Curvature, loss: Loss, theta: Tensor, memory: Memory, watch:
                        note, why)
 
     if not math.isfinite(value) or not math.isfinite(norm):
-        return ended("The loss or its gradient is not finite, so there is no direction to take.")
+        return ended(NOT_FINITE)
     if norm == 0:
         return ended("The gradient is zero: this is a stationary point of the loss.")
     origin, note = Trial(0.0, value, math.nan, theta, losses, gradient), ""

@@ -17,6 +17,7 @@ from core.solvers.solver import Advance, Memory, Watch
 LARGEST = 17_500
 #: Where a = h b - 1 is below this, s and H y are parallel to rounding and all members of the family are the same.
 PARALLEL = 1e-12
+EPSILON = 2.0**-53  # what 1 - c is at least, where it is not zero
 #: Pairs that wait beside the matrix before one product of matrices puts them in. A pair that is put in at once costs
 #: the memory's speed, a read and a write of the whole matrix; a product of matrices costs the processor's.
 PENDING = 32
@@ -153,7 +154,7 @@ def scaling(kind: str, b: float, h: float, size: int, *, first: bool) -> tuple[f
     theta = 0.0
     if kind == "ssbroyden" and a > PARALLEL:
         c = math.sqrt(a / (1 + a))
-        rho = min(1.0, h * (1 - c))
+        rho = min(1.0, h * max(1 - c, EPSILON))
         theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
     sigma = 1 + theta * a
     shrunk = min(1.0, 1 / b)

@@ -56,7 +56,8 @@ class Soap:
         for number, (count, rows, columns) in enumerate(packing(self.matrices, len(theta)).shapes):
             for side, size in (("left", rows), ("right", columns)):
                 memory[f"{side} {number}"] = theta.new_zeros(count, size, size)
-                memory[f"{side} basis {number}"] = torch.eye(size, dtype=theta.dtype).repeat(count, 1, 1)
+                memory[f"{side} basis {number}"] = torch.eye(size, dtype=theta.dtype, device=theta.device).repeat(
+                    count, 1, 1)
         return memory
 
     def step(self, loss: Loss, theta: Tensor, memory: Memory, learning_rate: float, watch: Watch) -> Advance:
@@ -73,7 +74,7 @@ class Soap:
         batches, rest = plan.split(packed)
         rotated = [_project(g, *_bases(memory, n)) for n, g in enumerate(batches)]
         adam = Adam(self.beta1, self.beta2, self.epsilon)
-        hyper = torch.tensor(adam.hyper(learning_rate, steps - 1), dtype=theta.dtype)
+        hyper = torch.tensor(adam.hyper(learning_rate, steps - 1), dtype=theta.dtype, device=theta.device)
         change, m, v = adam.update(torch.zeros_like(packed), memory["m"], memory["v"], join(rotated, rest), hyper)
         moves, other = plan.split(change)
         back = [_back(move, *_bases(memory, n)) for n, move in enumerate(moves)]

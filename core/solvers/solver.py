@@ -15,6 +15,8 @@ from core.diagnostics.stopping import Stop, never
 if TYPE_CHECKING:
     from core.solvers.loss import Loss
 
+#: Why a method is done where there is no direction to take.
+NOT_FINITE = "The loss or its gradient is not finite, so there is no direction to take."
 #: A solver's own state between two steps: never changed in place, and all that the next step depends on.
 Memory = Mapping[str, Tensor]
 

@@ -131,3 +131,27 @@ def test_a_threads_count_is_its_own_from_the_first() -> None:
     worker.join()
     torch.set_num_threads(before)
     assert seen == [3]
+
+
+def test_where_a_thread_cannot_be_had_those_that_are_there_do_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    crew = Crew(4)
+    assert crew._others is not None
+    real, given = crew._others.submit, []
+
+    def submit(work: object) -> object:
+        if given:
+            raise RuntimeError("can't start new thread")
+        given.append(real(work))  # type: ignore[arg-type]
+        return given[0]
+
+    monkeypatch.setattr(crew._others, "submit", submit)
+
+    def slow(k: int) -> list[Tensor]:
+        time.sleep(0.02)
+        return number(k)
+
+    for _ in range(5):
+        given.clear()
+        found = crew.results([lambda k=k: slow(k) for k in range(6)])  # type: ignore[misc]
+        assert [int(tensors[0]) for tensors in found] == list(range(6))
+        assert given[0].done()  # type: ignore[attr-defined]

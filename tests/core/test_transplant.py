@@ -102,7 +102,8 @@ def test_a_solver_goes_on_where_loss_and_parameters_are_the_same_and_begins_anew
     transplant(old, same_one)
     assert all(torch.equal(t, same_one.solver_memory[name]) for name, t in old.solver_memory.items())
     for changes, more in (({}, {"anew": True}), ({"training.precision": "float32"}, {}),
-                          ({"optimizer.kind": "ssbroyden"}, {}), ({"optimizer.history": 7}, {})):
+                          ({"optimizer.kind": "ssbroyden"}, {}), ({"optimizer.history": 7}, {}),
+                          ({"network.activation": "sin"}, {}), ({"network.normalize": "none"}, {})):
         new = build_trainer(experiment(**{**fixed, **changes}))
         fresh = new.solver_memory
         transplant(old, new, **more)

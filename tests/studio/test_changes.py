@@ -76,6 +76,13 @@ def test_a_change_is_applied_journalled_and_undone(run: Run) -> None:
     assert kinds.index("change") < kinds.index("weight") < kinds.index("undo")
 
 
+def test_the_weight_of_a_term_comes_back(run: Run) -> None:
+    run.session.change(Remedy(text="Raise the weight", changes={"balancing.weights": {"boundary": 100.0}}))
+    run.until(lambda: run.status.weights.get("boundary") == 100.0)
+    run.session.undo()
+    run.until(lambda: run.status.weights.get("boundary") == 1.0)
+
+
 def test_a_part_that_started_anew_comes_back(run: Run) -> None:
     run.session.pause()
     run.until(lambda: run.status.state is RunState.PAUSED)

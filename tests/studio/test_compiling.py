@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from core.compiled import GRADIENTS, MANIFEST, STEP, compile_packages, compiler, load_packages
 from core.engine import EagerEngine
@@ -23,7 +26,9 @@ from studio.compiling import Compilation, CompileError, load_engine, package_fol
 from studio.course import Course
 from studio.engines import AHEAD, WORTH_BEFORE_ANOTHER, WORTH_COMPILING, Engines
 from studio.experiment import Experiment
+from studio.messages import RunState
 from tests.studio.samples import POISSON
+from tests.studio.test_runner import Desk
 
 MAKES = ("import pathlib, sys; package = pathlib.Path(sys.argv[2], 'package'); package.mkdir(); "
          "(package / 'package.json').touch()")
@@ -120,13 +125,50 @@ def test_one_that_takes_too_long_is_given_up(experiment: Experiment, script: Scr
 
 def test_what_a_killed_program_left_is_removed_and_what_is_being_made_is_not(experiment: Experiment,
                                                                             script: Script) -> None:
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    for name, owner in (("dead", ended.stdout.decode()), ("alive", str(os.getpid()))):
-        work = package_folder(experiment).with_name(f"{name}{compiling.MAKING}")
-        work.mkdir(parents=True)
-        (work / "owner").write_text(owner)
+    cache = package_folder(experiment).parent
+    for name in ("dead", "alive"):
+        (cache / f"{name}.x{compiling.MAKING}").mkdir(parents=True)
+        os.utime(cache / f"{name}.x{compiling.MAKING}", (0, 0))  # an age says nothing: the machine may have slept
+    with FileLock(cache / f"alive{compiling.LOCK}"):
+        Compilation(experiment).wait()
+        assert set(left(experiment)) == {f"alive.x{compiling.MAKING}", f"alive{compiling.LOCK}"}
+    (package_folder(experiment) / MANIFEST).unlink()
     Compilation(experiment).wait()
-    assert left(experiment) == [f"alive{compiling.MAKING}"]
+    assert left(experiment) == []
+
+
+def test_who_waits_for_one_that_never_ends_is_told(experiment: Experiment, script: Script,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    script(SLOW)
+    first, second = Compilation(experiment), Compilation(experiment)
+    monkeypatch.setattr(compiling, "LONGEST", 0.0)
+    with pytest.raises(CompileError, match="another program"):
+        second.poll()
+    assert first._process is not None and first._process.poll() is None
+    first.cancel()
+    assert left(experiment) == []
+
+
+def test_the_compiler_leaves_its_files_where_they_are_removed(experiment: Experiment, script: Script) -> None:
+    script("import tempfile, pathlib, sys; made = pathlib.Path(tempfile.mkstemp()[1]); "
+           f"assert pathlib.Path(sys.argv[2]) in made.parents; {MAKES}")
+    Compilation(experiment).wait()
+    assert left(experiment) == []
+
+
+def test_the_order_of_inputs_and_of_unknown_numbers_is_another_step(experiment: Experiment) -> None:
+    """It is that of the network's inputs and of theta; in a table of JSON it could be lost."""
+    def folder(**tables: dict[str, object]) -> Path:
+        data = experiment.model_dump(mode="json")
+        data["problem"] |= tables
+        if "unknowns" in tables:
+            data["problem"]["residuals"][0]["equation"] += " + a*u + b*u^2"
+        return package_folder(Experiment.from_data(data))
+
+    domain: dict[str, object] = {"x": [0.0, 1.0], "t": [0.0, 1.0]}
+    unknowns: dict[str, object] = {"a": 1.0, "b": 1.0}
+    assert folder(domain=domain) != folder(domain=dict(reversed(domain.items())))
+    assert folder(unknowns=unknowns) != folder(unknowns=dict(reversed(unknowns.items())))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no process groups")
@@ -176,12 +218,15 @@ def test_of_a_method_that_asks_for_gradients_the_gradient_is_compiled(
             patch.setattr(compiling, "_end_with_parent", lambda: None)
             patch.setattr(compiling.subprocess, "Popen", lambda *_, **more: SimpleNamespace(poll=lambda: 0))
             Compilation(changed)
-            text = package_folder(changed).with_suffix(compiling.MAKING) / "experiment.toml"
+            folder = package_folder(changed)
+            text = next(folder.parent.glob(f"{folder.name}.*{compiling.MAKING}")) / "experiment.toml"
             written_down = Experiment.from_toml(text.read_text(encoding="utf-8"))
             assert written_down.phases == () and written_down.optimizer.kind == ("adam" if kind == "adam" else "lbfgs")
             assert package_folder(written_down) == package_folder(changed)
-            compiling._main(text, work)
-    assert asked == [("package", False), ("package", True)]
+            compiling._main(text, work, folder.name)
+            with pytest.raises(SystemExit, match="changed meanwhile"):
+                compiling._main(text, Path(tempfile.mkdtemp(dir=tmp_path)), "0" * 32)
+    assert asked == [("package", False)] * 2 + [("package", True)] * 2
 
 
 def test_a_damaged_package_is_one_sentence_and_removed(experiment: Experiment) -> None:
@@ -331,3 +376,61 @@ def test_towards_its_end_a_phase_compiles_for_the_next_one_which_takes_that_over
         time.sleep(0.02)
     engines.poll(trainer, WORTH_COMPILING, coming)
     assert left(next_one) == [] and engines._ahead is None
+
+
+@pytest.mark.parametrize("ending", ["stop", "close"])
+def test_a_run_that_ends_lets_go_of_what_it_compiles(experiment: Experiment, script: Script, ending: str,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another run that waits for the same step would wait in vain."""
+    monkeypatch.setattr("studio.engines.WORTH_COMPILING", 0.0)
+    script(SLOW)
+    desk = Desk(experiment.with_changes({"training.steps": 1_000_000}))
+    thread = threading.Thread(target=desk.play, args=("resume",))
+    thread.start()
+    try:
+        wait_until(lambda: desk.runner._engines is not None and desk.runner._engines._compilation is not None)
+        assert left(experiment)
+        desk.commands.put((ending, None))
+        wait_until(lambda: not left(experiment))
+    finally:
+        desk.commands.put(("close", None))
+        thread.join()
+
+
+def test_what_was_compiled_for_a_paused_run_is_there(experiment: Experiment, script: Script,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.engines.WORTH_COMPILING", 0.0)
+    script(f"import time; time.sleep(0.5); {MAKES}")
+    desk = Desk(experiment.with_changes({"training.steps": 1_000_000}))
+    thread = threading.Thread(target=desk.play, args=("resume",))
+    thread.start()
+    try:
+        wait_until(lambda: desk.runner._engines is not None and desk.runner._engines._compilation is not None)
+        desk.commands.put(("pause", None))
+        wait_until(lambda: desk.mailbox.status.state is RunState.PAUSED)
+        wait_until(lambda: package_folder(experiment).exists())
+    finally:
+        desk.commands.put(("close", None))
+        thread.join()
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_steps_that_must_be_compiled_are_so_again_after_a_change(experiment: Experiment, script: Script) -> None:
+    now = experiment.with_changes({"training.engine": "compiled"})
+    engines = engines_of(now)
+    engines.poll(build_trainer(now), None)
+    assert engines._compilation is not None, "however little is left"
+    rows = now.with_changes({"optimizer.kind": "levenberg-marquardt", "sampling.every": 0})
+    gradient = engines_of(now.with_changes({"optimizer.kind": "lbfgs", "sampling.every": 0}), engines)
+    gradient.poll(build_trainer(gradient.experiment), None)
+    later = engines_of(rows, gradient)
+    assert later._compilation is not None, "the same folder"
+    later.poll(build_trainer(rows), None)
+    assert later._compilation is None, "which nobody needs"
+    assert left(now) == []

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.solvers import memory
-from core.solvers.memory import HISTORY, available, best, fits, free_bytes, largest, needed, sentence, size_text
+from core.solvers.memory import (
+    HISTORY,
+    available,
+    best,
+    fits,
+    free_bytes,
+    largest,
+    needed,
+    sentence,
+    size_text,
+)
 from core.solvers.self_scaled import PENDING
 
 GB = 10**9

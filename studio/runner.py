@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,8 @@ class Runner(Telling):
             self._end(RunState.FAILED, str(error))
         except Exception as error:
             self._event("error", traceback.format_exc())
+            with suppress(Exception):  # the trainer is as it was after its last step, if it was built at all
+                self._checkpoint()
             self._end(RunState.FAILED, _failure(error))
         finally:
             TURNS.rest(self)
@@ -105,6 +109,7 @@ class Runner(Telling):
             self._event("check", sentence)
         self._event("start", f"starts {'again ' if self._resume_from else ''}on the {self.trainer.engine.name} engine, "
                              f"seed {course.experiment.training.seed}, torch {torch.__version__}")
+        self._status(message="looking at fields and gradients before the first step")
         self._look(self.trainer.iteration)
         self._status(message="")
 
@@ -170,6 +175,8 @@ class Runner(Telling):
         self._clock.run(True)
         begun = now = time.perf_counter()
         turn = TURNS.begin(self, trainer.iteration)
+        if self._single:
+            turn = math.inf  # a step that somebody asks for is made, however far the other lane is behind
         try:
             while not self._over() and now - begun < turn:
                 weights = trainer.weights

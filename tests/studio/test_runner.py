@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.frames import FieldsFrame, GradientsFrame
+from core.trainer import Trainer
 from studio import course, engines, records, remote
 from studio.compiling import CompileError
 from studio.experiment import Experiment
@@ -88,6 +89,29 @@ def test_a_nan_in_a_single_step_does_not_make_the_next_start_a_single_step() -> 
     desk.runner._apply("resume", None)
     desk.runner._chunk()
     assert desk.runner._state is not RunState.PAUSED
+
+
+def test_one_step_is_made_however_far_another_run_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(small())
+    desk.runner._prepare()
+    monkeypatch.setattr("studio.runner.TURNS.begin", lambda run, step: 0.0)
+    desk.runner._apply("step", None)
+    desk.runner._chunk()
+    assert desk.runner.trainer.iteration == 1 and desk.mailbox.take().status.message == "one step made"
+
+
+def test_what_was_trained_before_a_failure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer.step
+
+    def fails(trainer: Trainer) -> list[float]:
+        if trainer.iteration == 7:
+            raise RuntimeError("out of order")
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", fails)
+    update = Desk(small(), tmp_path / "a.pinnrun").play("resume")
+    kept = load_run(tmp_path / "a.pinnrun").latest_checkpoint()
+    assert update.status.state is RunState.FAILED and kept is not None and kept[0] == 7
 
 
 def test_a_run_that_has_all_its_steps_makes_no_more(tmp_path: Path) -> None:

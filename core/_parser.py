@@ -32,6 +32,8 @@ SUBSTITUTES = {
     "\N{SUPERSCRIPT THREE}": "**3", "\N{SQUARE ROOT}": "sqrt(...)", "|": "abs(...)",
     "[": "(", "]": ")", "{": "(", "}": ")",
 }
+PRIMES = "'`\N{RIGHT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}\N{PRIME}\N{DOUBLE PRIME}\N{TRIPLE PRIME}"
+DIFFERENTIALS = "\N{PARTIAL DIFFERENTIAL}\N{NABLA}\N{INCREMENT}"
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,16 @@ class Token:
     position: int
 
 
-def tokens(text: str) -> Iterator[Token]:
-    """The tokens of `text`, the last of kind 'end'. Raises ExpressionError where no token begins."""
+def tokens(text: str, derivative: str = "") -> Iterator[Token]:
+    """The tokens of `text`, the last of kind 'end'. Raises ExpressionError where no token begins.
+
+    derivative: the hint for signs by which derivatives are written elsewhere.
+    """
     position = 0
     while position < len(text):
         found = TOKEN.match(text, position)
         if found is None:
-            raise _bad_character(text, position)
+            raise _bad_character(text, position, derivative)
         kind = str(found.lastgroup)
         if kind != "space":
             yield Token(kind, "^" if found[0] == "**" else found[0], position)
@@ -55,9 +60,11 @@ def tokens(text: str) -> Iterator[Token]:
     yield Token("end", "", len(text))
 
 
-def _bad_character(text: str, position: int) -> ExpressionError:
+def _bad_character(text: str, position: int, derivative: str) -> ExpressionError:
     character = text[position]
-    if character in SUBSTITUTES:
+    if character in DIFFERENTIALS or _of_derivative(text[:position], character) and derivative:
+        hint = derivative or "there are no derivatives here"
+    elif character in SUBSTITUTES:
         hint = f"write '{SUBSTITUTES[character]}'"
     elif character == ",":
         hint = "a decimal point is written '.', and a function takes one argument"
@@ -68,7 +75,15 @@ def _bad_character(text: str, position: int) -> ExpressionError:
     else:
         hint = "names are made of English letters, digits and '_', and begin with a letter"
     shown = f"'{character}'" if character.isprintable() else f"character U+{ord(character):04X}"
+    shown = '"\'"' if character == "'" else shown
     return ExpressionError(f"unexpected {shown}", position, text, hint)
+
+
+def _of_derivative(before: str, character: str) -> bool:
+    """Whether a sign makes a derivative elsewhere: the first prime of u'', and the bracket of TeX's u_{xx}."""
+    if character in PRIMES:
+        return before[-1:].isalnum() or before.endswith(("_", ")"))
+    return character == "{" and before.endswith("_")
 
 
 def _greek(unicode_name: str) -> str:
@@ -93,7 +108,7 @@ class _Parser:
     def __init__(self, text: str, scope: Scope) -> None:
         self._text = text
         self._scope = scope
-        self._tokens = list(tokens(text))
+        self._tokens = list(tokens(text, scope.derivative_hint))
         self._next = 0
         self._depth = 0
 

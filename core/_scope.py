@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -90,7 +91,8 @@ class Scope:
             if head not in self.fields and self._sequences(rest):
                 return ExpressionError(f"derivative of '{head}', which is no field", position, text,
                                        self._better_head(name, head, rest))
-        return ExpressionError(f"unknown name '{name}'", position, text, self._better_name(name, called))
+        hint = self._better_name(name, called, text[position + len(name):])
+        return ExpressionError(f"unknown name '{name}'", position, text, hint)
 
     def _better_head(self, name: str, head: str, rest: str) -> str:
         known = self._derivative_without_underscore(name) or closest(name, self.names)
@@ -100,20 +102,45 @@ class Scope:
             return _did_you_mean(known)
         return _listing("field", self.fields)
 
-    def _better_name(self, name: str, called: bool) -> str:
-        declared = [*self.inputs, *self.fields, *sorted(self.names), *CONSTANTS]
+    def _better_name(self, name: str, called: bool, after: str) -> str:
+        if self._is_quotient(name, after) and self.derivative_hint:
+            return self.derivative_hint
         known = SYNONYMS.get(name.lower())
         if known is None and called:
             known = closest(name, FUNCTIONS)
         if known is None:
-            known = self._derivative_without_underscore(name) or closest(name, [*declared, *FUNCTIONS])
+            known = self._derivative_without_underscore(name) or self._closest_declared(name)
         if known is not None:
             return _did_you_mean(known)
-        if called:
-            return _listing("function", tuple(FUNCTIONS))
         if any(head in self.fields for head, _ in _splits(name)):
             return f"a derivative ends in inputs; {_listing('input', self.inputs)}"
-        return ""
+        return _listing("function", tuple(FUNCTIONS)) if called else ""
+
+    @property
+    def derivative_hint(self) -> str:
+        """How derivatives are written, with the first field and input; empty where there are none."""
+        if not (self.fields and self.inputs and self.max_order):
+            return ""
+        field, of = self.fields[0], self.inputs[0]
+        return f"derivatives are written {field}_{of}" + (f", {field}_{of}{of}" if self.max_order > 1 else "")
+
+    def _is_quotient(self, name: str, after: str) -> bool:
+        """Whether `name` is a part of a derivative as in print: of du/dx, d2u/dx2, d/dx u or d^2u/dx^2."""
+        field, of = ("|".join(map(re.escape, names)) for names in (self.fields, self.inputs))
+        if re.fullmatch(r"d\d?", name):
+            of_order = r"(?:\^|\*\*)\s*\d\s*"
+            return re.match(rf"\s*(?:\(|(?:{of_order})?/\s*d\w|{of_order}[A-Za-z(])", after) is not None
+        return re.fullmatch(rf"d\d?(?:{field})(?:_?d(?:{of})\d?)*|d(?:{of})\d?", name) is not None
+
+    def _closest_declared(self, name: str) -> str | None:
+        """The name that may be used and looks most like this one, or None."""
+        known = closest(name, [*self.inputs, *self.fields, *sorted(self.names), *CONSTANTS, *FUNCTIONS])
+        for head, rest in _splits(name):
+            # of the same field the rest has to look alike too: u_t is a derivative, not a wrong u_exact
+            same = known == head or known is not None and known.startswith(f"{head}_")
+            if head in self.fields and same and closest(rest, [str(known)[len(head) + 1:]]) is None:
+                return None
+        return known
 
     def _derivative_without_underscore(self, name: str) -> str | None:
         """'u_xy' for 'uxy' or 'u_x_y'."""

@@ -57,9 +57,23 @@ def _verdicts(problem: Problem, points: int) -> list[tuple[bool, str]]:
         # 'u = 0' where the solution is sin(pi): its only term is itself the rounding
         satisfied = relative < 1e-9 or worst < ROUNDING * scale
         rows.append((satisfied, f"The exact solution {'satisfies' if satisfied else 'DOES NOT satisfy'} "
-                                f"'{statement.name}': largest residual {worst:.1e}, "
-                                f"{relative:.1e} of the equation's largest term."))
+                                f"'{statement.name}': largest residual {_amount(worst)}, "
+                                f"{_share(relative)} of the equation's largest term."))
     return rows
+
+
+def _amount(value: float) -> str:
+    """Two digits as a person writes them, with an exponent only where zeros would have to be counted."""
+    if 99 <= value < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if value == 0 or 1e-3 <= value < 99 else f"{value:.1e}"
+
+
+def _share(value: float) -> str:
+    """In percent; what is next to nothing, such as rounding, stays as it is: 2.9e-16."""
+    if value < 1e-3:
+        return _amount(value)
+    return f"{100 * value:.3g} %" if value < 9.99 else f"{100 * value:,.0f} %"
 
 
 def _scale(problem: Problem, points: int) -> float:

@@ -110,6 +110,7 @@ class Experiment(Model):
                                "balancing.weights")
         self._check_parts()
         check_optimizers(self)
+        self._check_weights(terms)
         try:
             self._variants()
         except ExperimentError as error:
@@ -159,6 +160,17 @@ class Experiment(Model):
             if sampling.kind in ("rad", "rar-d", "r3"):
                 raise ProblemError("points of sub-domains cannot follow the residual; take another sampling",
                                    "sampling.kind")
+
+    def _check_weights(self, terms: tuple[str, ...]) -> None:
+        """The weights leave something to learn, at the start and in every phase. Raises ProblemError with the place."""
+        own = [term for term in terms if term != RECOVERY]  # which belongs to the slopes, not to the problem
+        weights = dict.fromkeys(own, 1.0)
+        phases = ((f"phases.{number}", phase.weights) for number, phase in enumerate(self.phases))
+        for place, given in (("balancing", self.balancing.weights), *phases):
+            weights |= {term: given[term] for term in own if term in given}
+            if not any(weights.values()):
+                raise ProblemError(f"every loss term ({', '.join(own)}) has weight 0, so nothing would be learned; at "
+                                   "least one needs a weight above zero", f"{place}.weights")
 
     def _variants(self) -> list[Experiment]:
         base = self.model_dump(mode="python")
@@ -331,9 +343,18 @@ def _sentence(item: Any) -> str:
     words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
     if kind in limits:
         key = limits[kind]
-        return f"{got} is not possible; it must be {words[key]} {context[key]}"
+        return f"{_number(got)} is not possible; it must be {words[key]} {_number(context[key])}"
     message = item["msg"]
     return f"{message[0].lower()}{message[1:]} (got {got!r})" if not isinstance(got, (dict, list)) else message
+
+
+def _number(value: Any) -> str:
+    """A number as a person writes it: 0 and 1,000,000,000, not 0.0 and 1000000000.0."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float) and abs(value) < 1e16 and value.is_integer():
+        return f"{int(value):,}"
+    return str(value).replace("e+", "e")
 
 
 def _plain(value: Any) -> Any:

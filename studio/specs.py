@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -57,6 +58,16 @@ class ConditionSpec(Model):
     equation: str = tip("The condition as text: u = u_exact, or u_t = 0.")
     term: str = tip("The loss term that its mean square is added to.", "boundary", min_length=1)
     points: int = tip("Points on each face in each step's minibatch.", 128, source=WTP, ge=1, le=1_000_000)
+
+    @field_validator("on")
+    @classmethod
+    def _one_face(cls, value: str) -> str:
+        # said here, before the parser looks for an operator between 'x = 0' and 'and'; x = 0,5 is its business
+        several = re.search("\\s(and|or)\\s|,\\s|[;&\N{PLUS-MINUS SIGN}]|=.*=", value.replace("==", "="))
+        if several and not re.search("[<>]", value):
+            raise ValueError(f"'{value}' is more than one face; a condition lies on one, or with 'boundary' on all of "
+                             "them, and another face is another condition")
+        return value
 
 
 class ObservationSpec(Model):

@@ -146,10 +146,11 @@ class Seen:
     def whole(self) -> Array:
         """[n] the weighted loss of all terms, every one with the weights of now, so that steps can be compared."""
         now = self.now
-        if now is None or not self.terms:
+        if now is None:
             return np.zeros(0)
-        if "whole" not in self._arrays:
-            self._arrays["whole"] = sum((now.weights[t] * self.loss(t) for t in self.terms), np.zeros(1))
+        if "whole" not in self._arrays:  # all zeros, one for each of the scalars, where no term has a weight
+            nothing = np.zeros(len(self.scalars))
+            self._arrays["whole"] = sum((now.weights[t] * self.loss(t) for t in self.terms), nothing)
         return self._arrays["whole"]
 
     def recent(self, values: Array, share: float) -> Array:

@@ -148,6 +148,21 @@ def test_positions_point_into_the_text_and_do_not_count_in_comparisons() -> None
     ("arctan(x)", 1, "unknown name 'arctan'", "did you mean 'atan'?"),
     ("foo(x)", 1, "unknown name 'foo'", "the functions are sin, cos,"),
     ("zeta", 1, "unknown name 'zeta'", ""),
+    ("u_t + u = 0", 1, "unknown name 'u_t'", "a derivative ends in inputs; the inputs are x, y"),
+    ("u_xt", 1, "unknown name 'u_xt'", "a derivative ends in inputs"),
+    ("u_t(x)", 1, "unknown name 'u_t'", "a derivative ends in inputs"),
+    ("u'' + u", 2, 'unexpected "\'"', "derivatives are written u_x, u_xx"),
+    ("u\N{PRIME}", 2, "unexpected '\N{PRIME}'", "derivatives are written u_x, u_xx"),
+    ("x + 'u'", 5, 'unexpected "\'"', "English letters"),
+    ("d2u/dx2 = 0", 1, "unknown name 'd2u'", "derivatives are written u_x, u_xx"),
+    ("du/dx", 1, "unknown name 'du'", "derivatives are written"),
+    ("2*d2u_dx2", 3, "unknown name 'd2u_dx2'", "derivatives are written"),
+    ("v/dx2", 3, "unknown name 'dx2'", "derivatives are written"),
+    ("d^2u/dx^2", 1, "unknown name 'd'", "derivatives are written"),
+    ("d/dx(u)", 1, "unknown name 'd'", "derivatives are written"),
+    ("\N{PARTIAL DIFFERENTIAL}\N{SUPERSCRIPT TWO}u", 1, "unexpected '\N{PARTIAL DIFFERENTIAL}'", "derivatives are"),
+    ("u_{xx}", 3, "unexpected '{'", "derivatives are written"),
+    ("u*{x}", 3, "unexpected '{'", "write '('"),
     ("u_", 1, "unknown name 'u_'", ""),
     ("u_xz", 1, "unknown name 'u_xz'", "the inputs are x, y, x1, x2"),
     ("1 + q_x", 5, "derivative of 'q', which is no field", "the fields are u, v"),
@@ -226,6 +241,22 @@ def test_the_pointer_of_a_long_line_is_short_and_points_at_the_place(before: int
 def test_the_remedy_is_spelled_as_it_was_declared() -> None:
     assert failure("u/re", names=("Re",)).hint == "did you mean 'Re'?"
     assert failure("T_MAX", names=("T_max",)).hint == "did you mean 'T_max'?"
+
+
+def test_a_derivative_by_what_is_no_input_is_not_taken_for_a_declared_name() -> None:
+    """Of 'velocity_t' nearly all letters are those of 'velocity_exact', and of 'velocity'."""
+    error = failure("velocity_t", fields=("velocity",), names=("velocity_exact",))
+    assert error.hint == "a derivative ends in inputs; the inputs are x, y, x1, x2"
+    assert failure("velocity_exct", fields=("velocity",), names=("velocity_exact",)).hint == (
+        "did you mean 'velocity_exact'?")
+    assert failure("u/d^2", names=()).hint == "", "a power of a name that is not declared, and no derivative"
+
+
+def test_how_derivatives_are_written_is_said_with_the_names_of_the_problem() -> None:
+    assert failure("T''", inputs=("s",), fields=("T",)).hint == "derivatives are written T_s, T_ss"
+    assert failure("T'", inputs=("s",), fields=("T",), max_order=1).hint == "derivatives are written T_s"
+    assert failure("\N{PARTIAL DIFFERENTIAL}x", fields=(), names=()).hint == "there are no derivatives here"
+    assert "English letters" in failure("x'", fields=(), names=()).hint
 
 
 def test_no_field_and_no_derivative_where_there_are_none() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,7 +23,7 @@ from studio.rules import RULES, Rule, Sighting
 from studio.rules.seen import LOOKS, MOST, Seen
 from studio.run_reader import load_run
 from studio.runfile import RunFile
-from tests.studio.doctor_samples import MAKERS, activations, course, experiment, fields, gradients, scalars
+from tests.studio.doctor_samples import MAKERS, T, activations, course, experiment, fields, gradients, scalars
 
 DEAD = {"activations": lambda step: activations(step, dead=0.7)}
 
@@ -87,6 +88,18 @@ def test_a_finding_keeps_the_step_at_which_it_appeared_and_its_numbers_stay_new(
     after, = doctor.findings(1000)
     assert before.step == after.step == 500
     assert before.evidence != after.evidence
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_where_no_term_has_a_weight_there_is_a_whole_loss_of_zero(count: int) -> None:
+    """A person may set all weights to zero while it trains; rules index by step what they are given."""
+    doctor = Doctor(experiment())
+    for step in range(0, 50 * count, 50):
+        doctor.see(replace(scalars(step), weights=dict.fromkeys(T, 0.0)))
+        doctor.findings(step)
+    assert doctor.seen.whole().tolist() == [0.0] * count
+    assert not doctor.seen.recent(doctor.seen.whole(), 0.5).any()
+    assert Seen(experiment()).whole().tolist() == []
 
 
 def test_the_gravest_come_first() -> None:

@@ -69,6 +69,24 @@ def test_a_solution_without_a_value_satisfies_nothing() -> None:
                     for name in ("pde", "edges")]
 
 
+def test_how_far_it_is_off_is_said_in_percent() -> None:
+    def ends(constant: str, equation: str = "u_xx = 1", exact: str = "x**2/2") -> list[str]:
+        problem = {"exact": {"u": exact}, "residuals": residual(equation), "conditions": [
+            {"name": "c", "on": "x = 1", "equation": f"u = {constant}"}]}
+        return [row.partition("largest residual ")[2] for row in check_exact(experiment(problem), points=50)]
+
+    share = "of the equation's largest term."
+    assert ends("0.5") == [f"0, 0 {share}", f"0, 0 {share}"]
+    assert ends("0")[1] == f"0.5, 100 % {share}"
+    assert ends("0.49")[1] == f"0.01, 2 % {share}"
+    assert ends("0.499")[1] == f"0.001, 0.2 % {share}"
+    assert ends("0.49999")[1] == f"1.0e-05, 2.0e-05 {share}"
+    assert ends("500", "u_xx = 1001")[0] == f"1,000, 99.9 % {share}"
+    assert ends("0", " + ".join(["u_xx"] * 12))[0] == f"12, 1,200 % {share}"
+    small = ends("sin(1)", "u_xx = -u", "sin(x + y)")[0]
+    assert float(small.split(", ")[1].split()[0]) < 1e-12 and "e-1" in small or small.startswith("0, 0 "), small
+
+
 def test_a_constant_solution() -> None:
     problem = {"exact": {"u": "3"}, "residuals": residual("u_xx + u_yyy + u**2 = 9"),
                "conditions": [{"name": "c", "equation": "u_x"}]}

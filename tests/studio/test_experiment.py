@@ -67,9 +67,18 @@ def test_the_default_compares_fixed_with_annealed_weights() -> None:
     ({"optimizer.learning_rate": float("nan")}, "optimizer.learning_rate", "not a finite number"),
     ({"training.steps": 0}, "training.steps", "at least 1"),
     ({"training.seed": -3}, "training.seed", "at least 0"),
+    ({"training.seed": 2**40}, "training.seed",
+     "1,099,511,627,776 is not possible; it must be at most 2,147,483,647"),
+    ({"phases": [{"seconds": -1.0}]}, "phases.0.seconds", "-1 is not possible; it must be at least 0"),
+    ({"phases": [{"seconds": 1e10}]}, "phases.0.seconds",
+     "10,000,000,000 is not possible; it must be at most 1,000,000,000"),
+    ({"optimizer.clip": 1e99}, "optimizer.clip", "1e99 is not possible; it must be at most 1,000,000,000,000"),
+    ({"optimizer.beta1": -0.25}, "optimizer.beta1", "-0.25 is not possible; it must be at least 0"),
     ({"balancing.rule": "anneal"}, "balancing.rule", "is not one of"),
     ({"balancing.weights": {"edge": 2.0}}, "balancing.weights", "no loss term 'edge'"),
     ({"balancing.weights": {"boundary": -2.0}}, "balancing.weights", "zero or positive"),
+    ({"balancing.weights": {"residual": 0.0, "boundary": 0.0}}, "balancing.weights",
+     "every loss term (residual, boundary) has weight 0, so nothing would be learned"),
     ({"name": "../x"}, "name", ""),
     ({"problem.definitions": {"q": "sinn(x)"}}, "problem.definitions.q", "did you mean 'sin'"),
     ({"problem.fields": ["u", "v"]}, "problem.fields.1", "'v' appears in no equation"),
@@ -82,6 +91,33 @@ def test_what_is_wrong_gets_its_place_and_a_sentence(change: dict[str, object], 
         load("helmholtz-m1").with_changes(change)
     assert caught.value.problems[0][0] == path
     assert sentence in caught.value.problems[0][1]
+
+
+@pytest.mark.parametrize("on", ["x = -1 and x = 1", "x = -1, x = 1", "x=-1,x=1", "x = -1, 1", "x = -1 or 1",
+                                "x = -1; y = -1", "x = -1 & y = -1", "x = y = 1", "x = \N{PLUS-MINUS SIGN}1"])
+def test_a_condition_lies_on_one_face(on: str) -> None:
+    condition = {"name": "edges", "on": on, "equation": "u = u_exact"}
+    with pytest.raises(ExperimentError) as caught:
+        load("helmholtz-m1").with_changes({"problem.conditions": [condition]})
+    assert caught.value.problems == [(
+        "problem.conditions.0.on", f"'{on}' is more than one face; a condition lies on one, or with 'boundary' on all "
+                                   "of them, and another face is another condition")]
+
+
+@pytest.mark.parametrize(("on", "sentence"), [
+    ("x = 0,5", "a decimal point is written '.'"), ("x == -1", "a second '='"), ("-1 <= x <= 1", "unexpected '<'"),
+    ("x = 0", "is no face of the domain")])
+def test_what_else_is_wrong_with_a_face_is_told_as_such(on: str, sentence: str) -> None:
+    condition = {"name": "edges", "on": on, "equation": "u = u_exact"}
+    with pytest.raises(ExperimentError, match=sentence):
+        load("helmholtz-m1").with_changes({"problem.conditions": [condition]})
+
+
+def test_one_weight_above_zero_is_enough() -> None:
+    assert load("helmholtz-m1").with_changes({"balancing.weights": {"residual": 0.0}})
+    slopes = {"network.slopes": "layer", "network.recovery": "paper"}
+    with pytest.raises(ExperimentError, match="nothing would be learned"):  # slopes alone solve no problem
+        load("helmholtz-m1").with_changes({**slopes, "balancing.weights": {"residual": 0.0, "boundary": 0.0}})
 
 
 def test_what_only_follows_from_another_fault_is_not_said() -> None:

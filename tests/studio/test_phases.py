@@ -136,6 +136,15 @@ def test_wrong_phases_are_told_with_their_place() -> None:
     assert problems(phases=[{}, {"weights": {"wall": 1.0}}]) == [
         ("phases.1.weights", "there is no loss term 'wall'; the terms are residual, boundary")]
     assert problems(phases=[{"weights": {"boundary": -1.0}}])[0][0] == "phases.0.weights"
+    nothing = "every loss term (residual, boundary) has weight 0, so nothing would be learned"
+    for changes, place in (({"phases": [{}, {"weights": {"residual": 0.0, "boundary": 0.0}}]}, "phases.1.weights"),
+                           ({"balancing__weights": {"boundary": 0.0}, "phases": [{}, {"weights": {"residual": 0.0}}]},
+                            "phases.1.weights"),  # laid over those of before
+                           ({"phases": [{"weights": {"boundary": 0.0}}, {"weights": {"residual": 0.0}}]},
+                            "phases.1.weights")):
+        (path, sentence), = problems(**changes)
+        assert path == place and nothing in sentence
+    assert with_phases({"weights": {"boundary": 0.0}}, {"weights": {"residual": 0.0, "boundary": 1.0}})
     assert problems(phases=[{"optimizer": {"kind": "newton"}}])[0][0] == "phases.0.optimizer.kind"
     assert problems(phases=[{"steps": 0}]) == [("phases.0.steps", "0 is not possible; it must be at least 1")]
     assert problems(phases=[{}] * 13) == [("phases", "these are 13; at most 12 are possible")]

@@ -124,7 +124,7 @@ FORMAT: list[tuple[str, dict[str, Any], str]] = [
     ("text", only(published="1.9e-1 +- 4e-2"), "cells.0.published: in 'plain', '1.9e-1 +- 4e-2' is not a number"),
     ("nan", only(published=float("nan")), "cells.0.published: in 'plain', nan is not a finite number"),
     ("seeds", data(seeds=0), "seeds: 0 is not possible; it must be at least 1"),
-    ("spread", only(spread=-1.0), "cells.0.spread: in 'plain', -1.0 is not possible"),
+    ("spread", only(spread=-1.0), "cells.0.spread: in 'plain', -1 is not possible"),
     ("at", only(at=0), "cells.0.at: in 'plain', 0 is not possible"),
     ("no value", data(WITHOUT_VALUE), "it has no published value: give `published`, or say `found = false`"),
     ("not found, yet there", only(found=False), "it has a published value, so `found = false` cannot hold"),

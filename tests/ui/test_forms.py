@@ -66,7 +66,15 @@ def test_whole_numbers_may_be_written_in_several_ways(text: str) -> None:
 
 @pytest.mark.parametrize(("kind", "text", "says"), [
     ("whole", "12.5", "no whole number"), ("whole", "", "missing"), ("whole", "ten", "'ten' is no whole number"),
-    ("whole", "1e400", "no whole number"), ("real", "0,5", "write 0.5"), ("real", "inf", "not a finite number"),
+    ("whole", "1e400", "'1e400' is too large; a whole number is at most 1,000,000,000,000,000"),
+    ("whole", "1e99", "too large"), ("whole", "-1e99", "too small; a whole number is at least -1,000,000"),
+    ("whole", "9" * 30, "too large"), ("whole", "-inf", "no whole number"), ("whole", "0,125", "no whole number"),
+    ("wholes", "50, 1e99", "'1e99' is too large"),
+    ("real", "10,000", "write 10000 if it stands between thousands, or 10 if it is a decimal comma"),
+    ("real", "-12,345", "write -12345 if it stands between thousands, or -12.345 if"),
+    ("real", "0,125", "has a decimal comma; write 0.125"), ("real", "1,000,000", "in groups; write 1000000"),
+    ("real", "10 000", "in groups; write 10000"), ("reals by name", "k = 10,000", "line 1: '10,000' has a comma that"),
+    ("real", "0,5", "write 0.5"), ("real", "inf", "not a finite number"),
     ("real", "1e-", "no number"), ("wholes", "50, x", "'x' is no whole number"),
     ("reals", "0.1, x", "'x' is no number"), ("yes or no", "maybe", "neither true nor false"),
     ("wholes by line", "20, 20\n20, x", "line 2: 'x' is no whole number"),
@@ -146,7 +154,12 @@ def test_a_change_is_marked_and_can_be_set_back(form: ExperimentForm, qtbot: QtB
     ("optimizer.learning_rate", "-1e-3", "must be more than 0"), ("network.hidden", "50, 0, 50", "width 0"),
     ("network.hidden", "fifty", "no whole number"), ("training.steps", "", "missing"), ("name", "a b", "is no name"),
     ("problem.domain", "x = 1, -1\ny = -1, 1", "x"), ("balancing.weights", "edge = 10", "no loss term"),
-    ("problem.residuals.0.points", "0", "at least 1"), ("problem.fields", "", "at least 1"),
+    ("problem.residuals.0.points", "0", "at least 1"),
+    ("problem.residuals.0.points", "1e99", "'1e99' is not possible; it must be at least 1, at most 1,000,000."),
+    ("diagnostics.scalars_every", "1e99", "'1e99' is too large; a whole number is at most 1,000,000,000,000,000."),
+    ("optimizer.clip", "-1", "-1 is not possible; it must be at least 0."),
+    ("problem.conditions.0.on", "x = 0 and x = 1", "another face is another condition"),
+    ("problem.fields", "", "at least 1"),
     ("problem.definitions", "q = sinn(x)", "sinn"),
 ])
 def test_a_wrong_value_gets_its_sentence_under_its_field(form: ExperimentForm, path: str, text: str, says: str) -> None:

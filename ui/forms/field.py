@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QTo
 
 from ui.forms.editors import BlockEditor, editor_for
 from ui.forms.schema import FieldRow
-from ui.forms.text import write
+from ui.forms.text import BeyondLimit, write
 from ui.icons import icon
 from ui.theme import LIGHT, Theme
 
@@ -125,7 +125,13 @@ class Field(QWidget):
 
     def value(self) -> Any:
         """What the text says. Raises ValueError with a sentence."""
-        return self.row.read(self.editor.raw())
+        try:
+            return self.row.read(self.editor.raw())
+        except BeyondLimit:
+            if self.row.kind != "whole" or "at most" not in self.row.bounds:
+                raise
+            said = self.editor.raw().strip()
+            raise ValueError(f"'{said}' is not possible; it must be {self.row.bounds}") from None
 
     def base_value(self) -> Any:
         """The value that the experiment was opened with; None for a new row of a table."""
@@ -162,18 +168,18 @@ class Field(QWidget):
     def problem(self) -> str:
         return self.message.text()
 
-    def show_problem(self, sentence: str, text: str = "", position: int | None = None) -> None:
+    def show_problem(self, said: str, text: str = "", position: int | None = None) -> None:
         """A sentence under the field, with `text` and a caret below `position` where one is known; '' is right."""
-        if (sentence, position) == (self.problem, self._position) and bool(text) == bool(self.pointer.text()):
+        if (said, position) == (self.problem, self._position) and bool(text) == bool(self.pointer.text()):
             return
         self._position = position
-        self.message.say(_sentence(sentence))
+        self.message.say(sentence(said))
         self.pointer.say(_pointer(text, position) if position is not None else "")
         if isinstance(self.editor, BlockEditor):
             start = self.editor.raw().find(text) if text else -1
             place = None if position is None or start < 0 else start + position
             self.editor.mark(place, QColor(self._theme.danger))
-        self.editor.setProperty("wrong", bool(sentence))
+        self.editor.setProperty("wrong", bool(said))
         self.editor.style().unpolish(self.editor)
         self.editor.style().polish(self.editor)
         self.set_tip()
@@ -215,7 +221,7 @@ def _pointer(text: str, position: int) -> str:
     return f"{part}\n{' ' * (position - start)}^"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """With a capital at the head where it begins with a plain word, and a full stop."""
     if not text:
         return ""

@@ -14,9 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[ ,_']\d{3})+\Z")
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:[ ,_']\d{3})+\Z")  # not 0,125, whose comma is a decimal one
 _WHOLE = re.compile(r"[+-]?\d+\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_LARGEST = 10**15  # of whole numbers, which are then exact as floats too
+
+
+class BeyondLimit(ValueError):
+    """A whole number that no field takes; a field that has bounds of its own can name those."""
 
 
 def write_real(value: float) -> str:
@@ -40,28 +45,45 @@ def read_real(text: str) -> float:
         value = float(text.replace("_", ""))
     except ValueError:
         if re.fullmatch(r"[+-]?\d+,\d+", text):
-            raise ValueError(f"'{text}' has a decimal comma; write {text.replace(',', '.')}") from None
+            raise ValueError(_of_comma(text)) from None
+        if _GROUPED.match(text):
+            raise ValueError(f"'{text}' has its digits in groups; write {_ungrouped(text)}") from None
         raise ValueError(f"'{text}' is no number, such as 1e-3 or 0.9") from None
     if not math.isfinite(value):
         raise ValueError(f"'{text}' is not a finite number")
     return value
 
 
+def _of_comma(text: str) -> str:
+    """What to write for digits, one comma and digits; both readings where the comma may stand between thousands."""
+    decimal = text.replace(",", ".")
+    if not _GROUPED.match(text):
+        return f"'{text}' has a decimal comma; write {decimal}"
+    return (f"'{text}' has a comma that can mean two things; write {_ungrouped(text)} if it stands between thousands, "
+            f"or {write_real(float(decimal))} if it is a decimal comma")
+
+
+def _ungrouped(text: str) -> str:
+    return re.sub(r"[ ,_']", "", text)
+
+
 def read_whole(text: str) -> int:
     text = text.strip()
     if not text:
         raise ValueError("a whole number is missing here")
-    if _GROUPED.match(text):
-        text = re.sub(r"[ ,_']", "", text)
-    if _WHOLE.match(text) and len(text) <= 20:
-        return int(text)
+    plain = _ungrouped(text) if _GROUPED.match(text) else text
+    if _WHOLE.match(plain) and len(plain) < 16:
+        return int(plain)
     try:
-        value = float(text)
+        value = float(plain)
     except ValueError:
         value = math.nan
-    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
-        return int(value)
-    raise ValueError(f"'{text}' is no whole number, such as 128")
+    if math.isnan(value) or "inf" in plain.lower() or math.isfinite(value) and value != int(value):
+        raise ValueError(f"'{text}' is no whole number, such as 128")
+    if abs(value) > _LARGEST:  # 1e400 too, which is infinite only as a float
+        large, most = ("large", "most") if value > 0 else ("small", "least")
+        raise BeyondLimit(f"'{text}' is too {large}; a whole number is at {most} {math.copysign(_LARGEST, value):,.0f}")
+    return int(value)
 
 
 def read_wholes(text: str) -> list[int]:

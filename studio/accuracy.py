@@ -149,7 +149,7 @@ def _listen(process: subprocess.Popen[str], job: Job,
         if line == "":  # nothing new
             quiet += POLL
             if quiet > job.limit + LATE:
-                return pairs, journal, {"state": "failed", "message": "it did not end in time, and was ended"}
+                return pairs, journal, _unended(pairs)
             continue
         quiet = 0.0
         try:
@@ -165,6 +165,13 @@ def _listen(process: subprocess.Popen[str], job: Job,
         elif "state" in said:
             end = said
     return pairs, journal, end
+
+
+def _unended(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The last line of one that was ended in the middle of a long step: what it had before that counts."""
+    if not pairs:
+        return {"state": "failed", "message": "it did not end in time, and was ended"}
+    return {"state": "stopped", "clock": pairs[-1][0], "message": "its last step did not end in time"}
 
 
 def _next(lines: queue.SimpleQueue[str | None]) -> str | None:

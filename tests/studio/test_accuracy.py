@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,18 @@ def test_an_interrupted_command_goes_on_where_it_was(tmp_path: Path, capsys: pyt
     assert main(words, third) == 0 and third.made == []
     out = capsys.readouterr().out
     assert "PINNscope, phases | 2 | 1.00e-05" in out and "Wang, Teng & Perdikaris 2021" in out
+
+
+@pytest.mark.parametrize(("said", "state"), [('{"error": 0.5, "seconds": 2.0, "step": 7}', "stopped"), ("", "failed")])
+def test_what_was_measured_before_a_step_that_does_not_end_counts(said: str, state: str,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"import time; print({said!r}, flush=True); time.sleep(60)"
+    monkeypatch.setattr(accuracy, "command_of", lambda *given: [sys.executable, "-c", code])
+    job = accuracy.jobs(["helmholtz"], ["deepxde"], [0], 1.0)[0]
+    monkeypatch.setattr(accuracy, "LATE", 1.0 - job.limit)
+    found = accuracy.train(job, accuracy.Options())
+    assert found.state == state and "did not end in time" in found.message
+    assert (found.seconds, found.pairs) == ((2.0, [(2.0, 0.5)]) if said else (0.0, []))
 
 
 def test_a_failed_run_does_not_replace_a_measured_one(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(id="time.live", text="Back to live", icon="live", shortcut="Esc",
               tip="Show what is newest; close an explanation; give back the room that one panel fills.",
               call=lambda w: w.escape()),
+    ActionRow(id="run.journal", text="Journal...", shortcut="Ctrl+J",
+              tip="Read everything that has happened to the run, with every reason.", call=lambda w: w.journal.open()),
     ActionRow(id="run.tables", text="Published tables...", icon="table",
               tip="Published results beside this program's own; make what is missing of them.", call=_show_tables),
     ActionRow(id="gallery.browse", text="Browse the gallery...", icon="gallery", shortcut="Ctrl+G",
@@ -130,7 +132,7 @@ MENUS: dict[str, tuple[str, ...]] = {
     "&Edit": ("edit.back", "edit.problem", "-", "edit.copy"),
     "&Run": ("run.toggle", "run.step", "run.stop", "run.reset", "-", "run.next-phase", "run.switch",
              "run.undo", "-", "time.back", "time.forward",
-             "time.play", "time.live", "-", "run.tables"),
+             "time.play", "time.live", "-", "run.journal", "run.tables"),
     "&View": ("*layouts", "*panels", "view.panels", "-", "view.zoom", "view.reset", "view.theme"),
     "&Help": ("help.keys", "help.about"),
 }

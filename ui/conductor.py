@@ -61,6 +61,7 @@ class Conductor(QObject):
             panel.begin(lanes)
         window.runbar.begin(lanes)
         window.timeline.begin(lanes)
+        window.journal.begin(lanes)
         window.travel.begin(lanes)
         window.findings.begin(lanes)
         window.governor.start()
@@ -74,12 +75,14 @@ class Conductor(QObject):
         # The form has this very experiment now; as long as it stays so, the panels are not emptied.
         self._shown = lanes_of(self._window.form.experiment or runs[0].experiment)
         self._begin_panels(self._shown[:len(runs)])
-        drawn: list[Drawable] = [*self._window.panels, self._window.runbar, self._window.timeline]
+        window = self._window
+        drawn: list[Drawable] = [*window.panels, window.runbar, window.timeline, window.journal]
         for lane, run in enumerate(runs):
             for part in drawn:
                 part.receive(lane, run.update)
-        self._window.timeline.set_state(runs[0].update.status.state)
-        self._window.travel.open(runs)
+        window.journal.order()
+        window.timeline.set_state(runs[0].update.status.state)
+        window.travel.open(runs)
 
     # -- run ---------------------------------------------------------------------------------------------------
 
@@ -199,7 +202,10 @@ class Conductor(QObject):
         return "" if self._control.unfinished else "Nothing is running."
 
     def why_not_undo(self) -> str:
-        changed = any(status.changes for status in self._control.statuses.values())
+        statuses = self._control.statuses.values()
+        if statuses and all(status.state in ENDED for status in statuses):
+            return "The run has ended."
+        changed = any(status.changes and status.state not in ENDED for status in statuses)
         return "" if changed else "Nothing was changed while this run trains."
 
     def why_not_next_phase(self) -> str:

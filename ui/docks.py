@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-from PySide6.QtCore import QByteArray, QObject, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCursor, QKeySequence
 from PySide6.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QWidget
 
@@ -18,6 +18,8 @@ from ui.settings import SavedLayout, Settings, pack, unpack
 
 FORM = "form"
 VERSION = 1
+QWIDGETSIZE_MAX = (1 << 24) - 1  # Qt's word for no limit, which PySide does not have
+ANEW = 150  # ms that a window has kept its size before panels are arranged for it
 
 #: Without animations of any length: when one is deleted Qt shows a tab bar that the next arrangement may have deleted
 #: meanwhile, and the program crashes (Qt 6.10). `QMainWindow.setAnimated(False)` alone leaves those of no length.
@@ -42,10 +44,21 @@ class Docks(QObject):
         self._brought = ""  # the panel that an experiment has brought to the front
         self._zoomed: tuple[str, QByteArray] | None = None  # the panel that fills the room, and what was before
         self._arranging = 0
+        self._size = window.size()  # of the window when it was arranged last
+        self._form_width = 0  # which it keeps when the window becomes another size; 0: not known
+        self._columns: tuple[Column, ...] = ()  # of the arrangement
+        self._by_hand = True  # whether a person has changed the arrangement
+        self._anew = QTimer(self)  # runs while the window is being resized
+        self._anew.setSingleShot(True)
+        self._anew.setInterval(ANEW)
+        self._anew.timeout.connect(self._arrange_anew)
+        self.arranged.connect(self._is_by_hand)
         self.docks: dict[str, QDockWidget] = {FORM: self._dock(FORM, "Experiment", form, None)}
         for panel in self.panels:
             self.docks[panel.id] = self._dock(panel.id, panel.title, panel, panel.header)
             panel.enlarged.connect(lambda key=panel.id: self.zoom(key))
+        for watched in (window, *self.docks.values()):
+            watched.installEventFilter(self)
 
     def _dock(self, key: str, title: str, widget: QWidget, head: QWidget | None) -> QDockWidget:
         dock = QDockWidget(title, self._window)
@@ -87,6 +100,44 @@ class Docks(QObject):
         finally:
             self._arranging -= 1
 
+    # -- another size ------------------------------------------------------------------------------------------
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Qt shares out room that a window gains, or gains back, as it likes: the form keeps its width."""
+        if event.type() is QEvent.Type.Resize and not self._arranging:
+            if watched is self._window:
+                self._resized()
+            elif self._window.size() == self._size and not self._anew.isActive():  # else it comes from the window's
+                if watched is self.docks[FORM] and not self.docks[FORM].isFloating():
+                    self._form_width = self.docks[FORM].width()
+                if QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
+                    self._is_by_hand()  # a splitter was dragged
+        return False
+
+    def _resized(self) -> None:
+        """The layout has shared out the room already: hold it to the form's width until the size stays the same."""
+        before, self._size = self._size, self._window.size()
+        self._anew.start()
+        form = self.docks[FORM]
+        if self._form_width and before.width() != self._size.width() and not form.isFloating():
+            form.setMinimumWidth(min(self._form_width, self._size.width() // 4))  # a small window stays possible
+            form.setMaximumWidth(self._form_width)
+
+    def _release(self) -> None:
+        self._anew.stop()
+        self.docks[FORM].setMinimumWidth(0)
+        self.docks[FORM].setMaximumWidth(QWIDGETSIZE_MAX)
+
+    def _is_by_hand(self) -> None:
+        self._by_hand = True
+
+    def _arrange_anew(self) -> None:
+        """What was arranged for a smaller or a larger window, as it is for this one."""
+        self._release()
+        layout, size = BY_ID[self.layout_id], self._window.size()
+        if not self._by_hand and self._zoomed is None and layout.columns(size.width(), size.height()) != self._columns:
+            self.reset()
+
     # -- built-in arrangements ---------------------------------------------------------------------------------
 
     def reset(self) -> None:
@@ -97,13 +148,15 @@ class Docks(QObject):
         """Put the docks into an arrangement, for the size that the window has."""
         with self._by_program():
             self._apply(layout)
+        self._by_hand = False
         self.set_letters(layout.letters)
         self.visibility_changed.emit()
 
     def _apply(self, layout: Layout) -> None:
         window, size = self._window, self._window.size()
+        self._release()
         self._zoomed, self._brought, self.layout_id = None, "", layout.id
-        columns = layout.columns(size.width(), size.height())
+        self._columns = columns = layout.columns(size.width(), size.height())
         for dock in self.docks.values():
             dock.setFloating(False)
             window.removeDockWidget(dock)
@@ -118,6 +171,7 @@ class Docks(QObject):
         docks = [dock for dock, _ in heads]
         if layout.form:
             docks, widths = [form, *docks], [form_width, *widths]
+            self._form_width = form_width
         window.resizeDocks(docks, widths, _H)
 
     def _place(self, columns: Sequence[Column]) -> list[tuple[QDockWidget, int]]:
@@ -283,6 +337,7 @@ class Docks(QObject):
     def put_back(self, saved: SavedLayout) -> bool:
         """An arrangement that was saved. Panels that have been added since stay hidden until they are shown."""
         base = BY_ID.get(saved.base, BY_ID[DEFAULT])
+        self._by_hand, self._form_width = True, 0
         with self._by_program():
             self._apply(base)  # where what it does not know has a place
             done = self._window.restoreState(QByteArray(unpack(saved.state)), VERSION)

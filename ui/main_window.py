@@ -35,6 +35,7 @@ from ui.findings import Findings
 from ui.forms.form import ExperimentForm
 from ui.forms.gallery import GalleryList, SearchLine
 from ui.governor import Drawable, Governor
+from ui.journal import Journal
 from ui.layout_choice import LayoutChoice
 from ui.panel_picker import PanelPicker
 from ui.panels import PANELS
@@ -64,6 +65,7 @@ class MainWindow(QMainWindow):
     travel: Travel
     timeline: Timeline
     findings: Findings
+    journal: Journal
     form: ExperimentForm
 
     def __init__(self, settings_file: SettingsFile | None = None,
@@ -112,6 +114,7 @@ class MainWindow(QMainWindow):
         self.timeline = Timeline()
         self.travel = Travel(self)
         self.findings = Findings(self)
+        self.journal = Journal(self)
         self.layouts = LayoutChoice(self)
         self.actions_by_id = Actions(self)
         for build in (build_toolbar, build_messages, build_timeline, build_menus):
@@ -120,7 +123,7 @@ class MainWindow(QMainWindow):
         status = self.statusBar()
         status.setSizeGripEnabled(False)
         status.addWidget(self.runbar, 1)
-        drawn: list[Drawable] = [*self.panels, self.runbar, self.timeline]
+        drawn: list[Drawable] = [*self.panels, self.runbar, self.timeline, self.journal]
         self.governor.set_panels(drawn)
         space = QShortcut(QKeySequence(Qt.Key.Key_Space), self)
         space.activated.connect(self._space)
@@ -304,6 +307,7 @@ class MainWindow(QMainWindow):
             panel.restyle(theme)
         self.docks.set_letters(self.docks.letters)
         self.timeline.restyle(theme)
+        self.journal.restyle(theme)
         for picker in self.findChildren(PanelPicker):
             picker.restyle(theme)
         self.banner.restyle(theme)

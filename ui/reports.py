@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from core.choices import RATED
 from studio.messages import Event, RunState
 from ui.banner import DANGER, HINT, WARNING, Notice
 
@@ -18,7 +21,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("pinnscope")
 
 #: Events that are worth a line in the status bar.
-_QUIET = frozenset({"engine", "weight", "balancing", "learning_rate", "resumed", "phase", "optimizer"})
+_QUIET = frozenset({"engine", "weight", "balancing", "learning_rate", "resumed", "phase", "optimizer", "change", "undo",
+                    "done", "finish", "demand", "view", "diagnostic", "doctor"})
+#: Of these, what comes so often that it waits until the sentence before it can have been read.
+_PASSING = frozenset({"optimizer"})
+#: Changes that work: what was refused before is not said any more.
+_WORKS = frozenset({"change", "undo"})
 
 
 class Reports(QObject):
@@ -29,6 +37,8 @@ class Reports(QObject):
         self._window = window
         self._failed: set[int] = set()
         self._errors: dict[int, str] = {}  # tracebacks by lane, until the state says that it failed
+        self._refusals: dict[int, str] = {}  # by lane, why the last change could not be made
+        self._ends: dict[int, str] = {}  # by lane, why its last method ended by itself
 
     def settings_problems(self) -> None:
         """What was wrong with the settings; said once."""
@@ -56,35 +66,51 @@ class Reports(QObject):
     def _forget_the_last(self) -> None:
         """What was said of the last run is said of no other."""
         self._failed.clear()
-        self._errors.clear()
-        for key in ("look", "refused", "disk", "check", *self._lane_keys()):
+        for told in (self._errors, self._refusals, self._ends):
+            told.clear()
+        for key in ("look", "refused", "disk", "check", "change", "done", *self._lane_keys()):
             self._window.banner.take_back(key)
 
     # -- what happens ------------------------------------------------------------------------------------------
 
     def happened(self, lane: int, event: Event) -> None:
-        label = self._window.control.lanes[lane].label
         match event.kind:
             case "nan":
-                self._nan(lane, label, event)
+                self._nan(lane, event)
             case "disk":
-                self._window.banner.say(Notice("disk", WARNING, f"{label}: {_sentence(event.text)}"))
+                self._window.banner.say(Notice("disk", WARNING, self._of(lane, event.text)))
             case "check":
                 self._window.banner.say(Notice("check", WARNING, f"{_sentence(event.text)} Is the equation or the "
                                                                  "exact solution mistyped?"))
             case "error":
                 self._errors[lane] = event.text
-                log.error("%s failed:\n%s", label, event.text)
+                log.error("%s failed:\n%s", self._window.control.lanes[lane].label, event.text)
+            case "change-refused":
+                self._refusals[lane] = event.text
+                self._say_by_lane("change", WARNING, self._refusals)
             case kind if kind in _QUIET:
-                self._window.runbar.say(f"{label}: {event.text}")
+                self._window.runbar.say(self._of(lane, event.text), passing=kind in _PASSING)
+        if event.kind in _WORKS and self._refusals.pop(lane, ""):
+            self._say_by_lane("change", WARNING, self._refusals)  # another lane may have refused what this one did
+        if event.kind == "done" and _of_last_phase(event):  # the run is over earlier than was planned
+            self._ends[lane] = event.text
+            self._say_by_lane("done", HINT, self._ends)
 
-    def _nan(self, lane: int, label: str, event: Event) -> None:
-        control = self._window.control
+    def _nan(self, lane: int, event: Event) -> None:
+        """What can be done about it: a method without a learning rate would come to the same place again."""
+        control, status = self._window.control, self._window.control.statuses[lane]
+        actions: list[tuple[str, Callable[[], None]]] = []
+        if control.kind_of(lane) in RATED:
+            actions.append(("Go on with half the learning rate", lambda: control.recover(lane)))
+        else:
+            if status.changes:
+                actions.append(("Undo the last change and go on", lambda: control.undo_and_go_on(lane)))
+            if status.phase < status.phases:
+                actions.append(("Go on with the next phase", lambda: control.go_on_with_next_phase(lane)))
+        actions.append(("Stop", lambda: control.stop_lane(lane)))
         self._window.banner.say(Notice(
-            f"nan {lane}", DANGER,
-            f"{label} is paused at step {event.step:,}: {_sentence(event.text)}",
-            (("Go on with half the learning rate", lambda: control.recover(lane)),
-             ("Stop", lambda: control.stop_lane(lane)))))
+            f"nan {lane}", DANGER, f"{self._who(lane)} is paused at step {event.step:,}: {_sentence(event.text)}",
+            tuple(actions)))
 
     def state_changed(self, state: RunState) -> None:
         """A lane that failed says why, once; a lane that goes on is no longer paused by a NaN."""
@@ -94,16 +120,40 @@ class Reports(QObject):
                 self._failed.add(lane)
                 reason = status.message or "the training failed"
                 self._window.banner.say(Notice(
-                    f"failed {lane}", DANGER, f"{control.lanes[lane].label} has failed: {_sentence(reason)}",
+                    f"failed {lane}", DANGER, f"{self._who(lane)} has failed: {_sentence(reason)}",
                     details=self._errors.get(lane, "")))
             if status.state is not RunState.PAUSED:
                 self._window.banner.take_back(f"nan {lane}")
+
+    # -- words -------------------------------------------------------------------------------------------------
+
+    def _who(self, lane: int) -> str:
+        """A lane's name where there are several: alone it has the name of its experiment, which is no subject."""
+        lanes = self._window.control.lanes
+        return lanes[lane].label if len(lanes) > 1 else "The run"
+
+    def _of(self, lane: int, text: str) -> str:
+        """What a lane says, as a sentence."""
+        lanes = self._window.control.lanes
+        return f"{lanes[lane].label}: {_sentence(text)}" if len(lanes) > 1 else _sentence(_capital(text))
+
+    def _say_by_lane(self, key: str, level: str, told: Mapping[int, str]) -> None:
+        """One notice for all lanes, which often have the same to say; none where none has."""
+        lanes = self._window.control.lanes
+        if not told:
+            self._window.banner.take_back(key)
+            return
+        if len(told) == len(lanes) > 1 and len(set(told.values())) == 1:
+            text = f"{' and '.join(lane.label for lane in lanes)}: {_sentence(next(iter(told.values())))}"
+        else:
+            text = " ".join(self._of(lane, told[lane]) for lane in sorted(told))
+        self._window.banner.say(Notice(key, level, text))
 
     def _lane_keys(self) -> list[str]:
         return [f"{word} {lane}" for word in ("nan", "failed") for lane in range(len(self._window.control.lanes))]
 
     def refused(self, sentence: str) -> None:
-        self._window.banner.say(Notice("refused", WARNING, _sentence(sentence[:1].upper() + sentence[1:])))
+        self._window.banner.say(Notice("refused", WARNING, _sentence(_capital(sentence))))
 
     # -- the program's own errors ------------------------------------------------------------------------------
 
@@ -116,3 +166,16 @@ class Reports(QObject):
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _of_last_phase(event: Event) -> bool:
+    """Whether no phase follows the one that an event tells of."""
+    try:
+        value = json.loads(event.value)
+        return bool(value["phase"] == value["phases"])
+    except (ValueError, KeyError, TypeError):  # of another version
+        return True
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

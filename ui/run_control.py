@@ -178,24 +178,49 @@ class RunControl(QObject):
 
     def switch(self, phase: PhaseSpec) -> list[tuple[str, str]]:
         """Go on with another optimizer in every lane. Where one refuses: (path within the phase or '', sentence)."""
-        going = [session for lane, session in enumerate(self.sessions) if self.statuses[lane].state not in ENDED]
+        going = [lane for lane in range(len(self.sessions)) if self.statuses[lane].state not in ENDED]
         if not going:
             return [("", NOT_STEERED)]
-        for session in going:
-            try:
-                session.switch(phase)
-            except ExperimentError as error:
-                return [(_PHASE.sub("", path), text) for path, text in error.problems]
-            except ValueError as error:
-                return [("", str(error))]
+        try:
+            for lane in going:  # all of them before any is told: no lane goes on without the other
+                _check_phase(self.lanes[lane].experiment, phase)
+            for lane in going:
+                self.sessions[lane].switch(phase)
+        except ExperimentError as error:
+            return [(_PHASE.sub("", path), text) for path, text in error.problems]
+        except ValueError as error:
+            return [("", str(error))]
         return []
+
+    def kind_of(self, lane: int) -> str:
+        """The optimizer that makes a lane's steps now, as its kind is called."""
+        return self.statuses[lane].phase_name or self.lanes[lane].experiment.optimizer.kind
 
     def recover(self, lane: int) -> None:
         """After a NaN: go on from the last good state with half the learning rate."""
         if lane < len(self.sessions) and self.statuses[lane].state is RunState.PAUSED:
-            rate = self._rates.get(lane, self.lanes[lane].experiment.optimizer.learning_rate)
-            self.steer(lane, "learning_rate", rate / 2)
+            self.steer(lane, "learning_rate", self._rates.get(lane, self._planned_rate(lane)) / 2)
             self.sessions[lane].resume()
+
+    def undo_and_go_on(self, lane: int) -> None:
+        """After a NaN: go on without the change that led there."""
+        if lane < len(self.sessions) and self.statuses[lane].state is RunState.PAUSED:
+            self.steer(lane, "undo", None)
+            self.sessions[lane].resume()
+
+    def go_on_with_next_phase(self, lane: int) -> None:
+        """After a NaN: leave the phase that cannot go on."""
+        if lane < len(self.sessions) and self.statuses[lane].state is RunState.PAUSED:
+            self.sessions[lane].next_phase()
+            self.sessions[lane].resume()
+
+    def _planned_rate(self, lane: int) -> float:
+        """The learning rate that the decay of the present phase starts from; of a phase that was put in, the newest."""
+        status, experiment = self.statuses[lane], self.lanes[lane].experiment
+        if status.phase == 1:
+            return experiment.optimizer.learning_rate
+        known = not status.changes and status.phase - 2 < len(experiment.phases)
+        return experiment.phases[status.phase - 2].optimizer.learning_rate if known else status.learning_rate
 
     def stop_lane(self, lane: int) -> None:
         if lane < len(self.sessions) and self.statuses[lane].state not in ENDED:
@@ -223,6 +248,8 @@ class RunControl(QObject):
             if begun and update.status.state is RunState.READY:
                 continue  # the thread has not come round to its start yet
             self.statuses[lane] = update.status
+            if before is not None and before.phase != update.status.phase:
+                self._rates.pop(lane, None)  # it was another phase's
             if before is None or _shape(before) != _shape(update.status):
                 moved = True
             if update.status.findings != (before.findings if before is not None else ()):
@@ -289,6 +316,11 @@ class RunControl(QObject):
 def _shape(status: Status) -> tuple[object, ...]:
     """What decides what can be done."""
     return status.state, status.changes, status.phase, status.phases
+
+
+def _check_phase(experiment: Experiment, phase: PhaseSpec) -> None:
+    """As the session does before it switches. Raises ExperimentError where this experiment cannot have the phase."""
+    Experiment.from_data({**experiment.model_dump(), "phases": [phase.model_dump()], "compare": []})
 
 
 def _close_all(sessions: list[SessionLike], timeout: float) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPalette, QResizeEvent
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 
 from studio.messages import RunState, Status, Update
@@ -14,6 +15,7 @@ from ui.panels.panel import Lane
 from ui.theme import LIGHT, Theme
 
 LONG = 1.0  # seconds of one step after which it is said what it is doing
+HOLD = 8.0  # seconds that a sentence stays, so that it can be read, unless a newer one comes
 ROOMY = 1500  # pixels of the line from which on a phase is told in full
 
 WORDS = {
@@ -45,6 +47,33 @@ def error_text(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+class Sentence(QLabel):
+    """A sentence in one line. What does not fit ends in an ellipsis; the tip has the whole."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def show_sentence(self, text: str) -> None:
+        if text != self.text():
+            self.setText(text)
+            # rich text, because Qt does not wrap a tip that is plain
+            self.setToolTip(f"<p>{html.escape(text)}</p>" if text else "")
+
+    def fitted(self) -> str:
+        """What of it is seen."""
+        return self.fontMetrics().elidedText(" ".join(self.text().split()), Qt.TextElideMode.ElideRight, self.width())
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        painter = QPainter(self)
+        try:
+            painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, self.fitted())
+        finally:
+            painter.end()
+
+
 class RunBar(QWidget):
     """What the run is doing. `receive` remembers, `draw` writes."""
 
@@ -59,7 +88,12 @@ class RunBar(QWidget):
         self._statuses: dict[int, Status] = {}
         self._state = RunState.READY
         self._since: dict[int, tuple[int, float]] = {}  # by lane the step that is being made, and since when
-        self._said = ""  # what the sessions say; other messages stay until these change
+        self._said, self._said_at = "", 0.0  # what the sessions say, and since when
+        self._told, self._told_at = "", 0.0  # the last sentence of an event or of the window
+        self._later = QTimer(self)  # a sentence that has been there long enough gives way, also while nothing comes
+        self._later.setSingleShot(True)
+        self._later.setInterval(round(1000 * HOLD))
+        self._later.timeout.connect(self.draw)
         self.state = self._cell("State of the run.", "Preparing")
         self.steps = self._cell("Steps done, of all.", "100,000 of 100,000 steps")
         self.progress = QProgressBar(self)
@@ -68,9 +102,8 @@ class RunBar(QWidget):
         self.progress.setAccessibleName("Progress of the run")
         self.left = self._cell("Time left at the present speed.", "00:00 left")
         self.engine = self._cell("How the steps are computed: eager starts at once, compiled is faster.", "compiled")
-        self.message = QLabel(self)
+        self.message = Sentence(self)
         self.message.setAccessibleName("Message")
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._lane_cells: list[QLabel] = []
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(10, 2, 10, 2)
@@ -83,9 +116,11 @@ class RunBar(QWidget):
         self.draw()
 
     def begin(self, lanes: Sequence[Lane]) -> None:
-        """A new experiment."""
+        """A new experiment: nothing is said of the last run any more."""
         self._lanes = tuple(lanes)
         self._statuses, self._since = {}, {}
+        self._said = self._told = ""
+        self._later.stop()
         for cell in self._lane_cells:
             self._row.removeWidget(cell)
             cell.hide()
@@ -109,10 +144,13 @@ class RunBar(QWidget):
         self._state = state
         self.draw()
 
-    def say(self, text: str) -> None:
-        """One sentence at the right end."""
-        self.message.setText(text)
-        self.message.setToolTip(text)
+    def say(self, text: str, *, passing: bool = False) -> None:
+        """One sentence at the right end, for `HOLD` seconds unless another comes; a `passing` one waits for that."""
+        if passing and self._told and time.monotonic() - self._told_at < HOLD:
+            return
+        self._told, self._told_at = text, time.monotonic()
+        self._later.start()
+        self._show_sentence()
 
     def draw(self) -> None:
         self.pending = False
@@ -145,10 +183,21 @@ class RunBar(QWidget):
             cell.setText(self._lane_text(lane, self._statuses.get(lane.index)))
         engines = sorted({s.engine for s in statuses if s.step})
         self.engine.setText(" / ".join(engines))
-        said = next((s.message for s in statuses if s.message), "") or self._busy() or self._doing()
+        self._show_sentence()
+
+    def _show_sentence(self) -> None:
+        """The newest of what the sessions say and what was told; what a long step does waits for both."""
+        now = time.monotonic()
+        fresh = bool(self._told) and now - self._told_at < HOLD
+        said = next((s.message for s in self._statuses.values() if s.message), "") or self._busy()
         if said != self._said:
-            self._said = said
-            self.say(said)
+            self._said, self._said_at = said, now
+            self._told = self._told if fresh else ""
+        newer = fresh and self._told_at >= self._said_at
+        doing = "" if newer or said else self._doing()
+        if doing and not fresh:
+            self._told = ""
+        self.message.show_sentence(self._told if newer else said or (self._told if fresh else doing or self._told))
 
     def _busy(self) -> str:
         """What the lanes are computing because somebody asked for it; '' for nothing."""

@@ -18,6 +18,8 @@ FONTS = Path(__file__).resolve().parent.parent / "resources" / "fonts"
 FAMILY = "Inter"
 POINTS = 10  # size of the window's text
 
+_STYLED = "pinnscope.styled"  # property of an application that has the style
+
 #: Line style of each lane, in every panel.
 LANE_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
 
@@ -197,7 +199,11 @@ Panel {{ background: {theme.surface}; }}
 
 def apply(app: QApplication, theme: Theme) -> None:
     """Put the theme on the application: style, font, palette and style sheet. Panels restyle their plots themselves."""
-    app.setStyle("Fusion")
-    app.setFont(font())
+    # The style once: each time it is set, every widget of the window is polished anew, which takes a second. With a
+    # style sheet the application's style is Qt's own proxy, which does not tell what is behind it.
+    if app.property(_STYLED) is None:
+        app.setProperty(_STYLED, True)
+        app.setStyle("Fusion")
+        app.setFont(font())
     app.setPalette(palette(theme))
     app.setStyleSheet(style_sheet(theme))

@@ -24,13 +24,14 @@ from ui.panels.panel import Lane, steps_of
 from ui.plots.canvas import SMALL
 from ui.plots.ticks import step_ticks
 from ui.theme import LIGHT, Theme, font, mix
-from ui.timeline_marks import Mark, cluster, draw_shape, mark_of, tip_of
+from ui.timeline_marks import Mark, draw_shape, mark_of, tip_of, with_room
 
 HEIGHT = 38
 SIDE = 14  # pixels left of the first and right of the last step
 AXIS = 17.5  # from the top
 SPEEDS = (1, 2, 5)
-CLOSE = 17.0  # pixels within which marks are one: room for a shape and the number beside it
+CLOSE = 17.0  # pixels within which marks are one: room for a shape and a digit beside it
+COUNT = 6.5  # pixels from the middle of a shape to the number beside it
 
 
 class Track(QWidget):
@@ -73,7 +74,12 @@ class Track(QWidget):
 
     def arrange(self) -> None:
         """Work out which marks stand too close to be told apart."""
-        self._clusters = cluster([(self.x_of(mark.step), mark) for mark in self.marks], CLOSE)
+        metrics = QFontMetricsF(font(SMALL))
+
+        def room(count: int) -> float:
+            return max(CLOSE, COUNT + metrics.horizontalAdvance(str(count)) + COUNT) if count > 1 else CLOSE
+
+        self._clusters = with_room([(self.x_of(mark.step), mark) for mark in self.marks], room)
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -123,7 +129,7 @@ class Track(QWidget):
                    QColor(self.theme.window))
         if len(marks) > 1:
             painter.setPen(QColor(self.theme.text))
-            painter.drawText(QPointF(x + 6.5, 11.0), str(len(marks)))
+            painter.drawText(QPointF(x + COUNT, 11.0), str(len(marks)))
 
     def _paint_handle(self, painter: QPainter) -> None:
         if self.recorded is None:

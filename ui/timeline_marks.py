@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 from studio.messages import Event
 
 TOLD = 8  # events at most that one tip tells
-LONGEST = 160  # letters of one of them
+WIDE = 460  # pixels of a tip; what is longer is wrapped
 
 #: By kind of event: its shape, its color (a token of the theme), and how grave it is. What a person did is blue, what
 #: the doctor says is orange, trouble is red, what the program did by itself is gray or green.
@@ -23,12 +23,14 @@ STYLES: dict[str, tuple[str, str, int]] = {
     "resampled": ("ring", "muted", 0),
     "thinned": ("dash", "muted", 0),
     "finish": ("square", "good", 1),
+    "done": ("square", "accent", 2),
     "stop": ("square", "muted", 1),
     "engine": ("circle", "good", 1),
     "weight": ("diamond", "accent", 2),
     "balancing": ("plus", "accent", 2),
     "learning_rate": ("down", "accent", 2),
     "change": ("star", "accent", 2),
+    "change-refused": ("dash", "warning", 3),
     "undo": ("left", "accent", 2),
     "phase": ("flag", "accent", 2),
     "optimizer": ("ring", "good", 1),
@@ -60,8 +62,6 @@ def mark_of(event: Event, lane: str) -> Mark | None:
         return None
     shape, color, rank = STYLES.get(event.kind, OTHER)
     text = event.text.strip().splitlines()[-1] if event.text.strip() else event.kind
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST - 1]}\u2026"
     return Mark(event.step, f"{lane}: {text}" if lane else text, shape, color, rank)
 
 
@@ -76,14 +76,31 @@ def cluster(marks: Sequence[tuple[float, Mark]], close: float) -> list[tuple[flo
     return [(sum(x for x, _ in group) / len(group), [mark for _, mark in group]) for group in groups]
 
 
+def with_room(marks: Sequence[tuple[float, Mark]], room: Callable[[int], float]) -> list[tuple[float, list[Mark]]]:
+    """As `cluster`, so that nothing is painted over: `room` is what a shape needs up to the next one, by its count."""
+    close = room(1)
+    groups = cluster(marks, close)
+    while (need := max((room(len(group)) for _, group in groups), default=0.0)) > close:
+        close = need  # fewer groups, some of them with more marks
+        groups = cluster(marks, close)
+    first = [x for x, _ in groups]
+    # The middle of a group may be close to that of the next one, but its first mark never is: room is made to the left.
+    for place in range(len(groups) - 2, -1, -1):
+        first[place] = min(first[place], first[place + 1] - room(len(groups[place][1])))
+    return [(x, group) for x, (_, group) in zip(first, groups, strict=True)]
+
+
 def tip_of(marks: Sequence[Mark]) -> str:
-    """What these marks tell, as rich text; '' for none."""
+    """What these marks tell, every sentence whole and wrapped, as rich text; '' for none."""
     if not marks:
         return ""
     lines = [f"<b>step {mark.step:,}</b>&nbsp; {html.escape(mark.text)}" for mark in marks[:TOLD]]
     if len(marks) > TOLD:
         lines.append(f"and {len(marks) - TOLD} more")
-    return "<br>".join(lines)
+    text = "<br>".join(lines)
+    # Qt wraps rich text to a shape of its own choosing, unless a table has a width
+    long = any(len(mark.text) > WIDE // 8 for mark in marks[:TOLD])
+    return f"<table width='{WIDE}'><tr><td>{text}</td></tr></table>" if long else text
 
 
 def draw_shape(painter: QPainter, shape: str, at: QPointF, color: QColor, ground: QColor) -> None:

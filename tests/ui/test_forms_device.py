@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from studio import gallery
 from studio.device_advice import Advice, Measured
 from studio.experiment import Experiment
-from ui.forms.device import ASK, WAIT, DeviceAdvice
+from ui.forms.device import ASK, CHANGED, STOP, STOPPED, WAIT, DeviceAdvice
 from ui.forms.form import ExperimentForm
 from ui.forms.measure import Measurement
 from ui.theme import LIGHT
@@ -75,13 +75,13 @@ def test_what_was_measured_is_told_and_taken(form: ExperimentForm, qtbot: QtBot)
     advice = form.device_advice
     made = fakes(advice)
     advice.ask_button.click()
-    assert advice.words.text() == WAIT and not advice.ask_button.isEnabled() and advice.busy
+    assert advice.words.text() == WAIT and advice.ask_button.text() == STOP and advice.busy
     advice.ask()
     assert len(made) == 1 and made[0].experiment == form.experiment
     made[0].go.set()
     qtbot.waitUntil(lambda: not advice.busy)
     assert made[0].thread == "device", "not the GUI thread"
-    assert advice.words.text() == FOUND.sentence and advice.ask_button.isEnabled()
+    assert advice.words.text() == FOUND.sentence and advice.ask_button.text() == ASK
     assert advice.take_button.text() == "Take cpu, 2 threads" and not advice.take_button.isHidden()
     advice.take_button.click()
     assert form.experiment is not None
@@ -123,6 +123,39 @@ def test_another_experiment_ends_the_measurement_without_a_word(form: Experiment
     assert made[0].stopped
     qtbot.waitUntil(lambda: not advice.busy)
     assert advice.words.isHidden() and advice.ask_button.isEnabled()
+
+
+def test_a_measurement_can_be_stopped(form: ExperimentForm, qtbot: QtBot) -> None:
+    advice = form.device_advice
+    made = fakes(advice)
+    advice.ask_button.click()
+    advice.ask_button.click()
+    assert made[0].stopped and len(made) == 1
+    qtbot.waitUntil(lambda: not advice.busy)
+    assert advice.words.text() == STOPPED and advice.ask_button.text() == ASK and advice.ask_button.isEnabled()
+    advice.ask_button.click()
+    assert len(made) == 2 and advice.words.text() == WAIT
+    made[1].go.set()
+    qtbot.waitUntil(lambda: not advice.busy)
+
+
+@pytest.mark.parametrize("asked_only", [False, True])
+def test_an_answer_about_another_network_goes(form: ExperimentForm, qtbot: QtBot, asked_only: bool) -> None:
+    advice = form.device_advice
+    made = fakes(advice)
+    advice.ask()
+    if not asked_only:
+        made[0].go.set()
+        qtbot.waitUntil(lambda: not advice.busy)
+    for path, text in (("name", "other"), ("training.steps", "12"), ("training.threads", "2"), ("network.hidden", "?")):
+        form.field(path).set_raw(text)
+        form.check()
+        assert advice.words.text() == (WAIT if asked_only else FOUND.sentence), f"{path} does not matter, or not yet"
+    form.field("network.hidden").set_raw("400, 400")
+    form.check()
+    assert advice.words.text() == CHANGED and advice.take_button.isHidden() and made[0].stopped is asked_only
+    qtbot.waitUntil(lambda: not advice.busy)
+    assert advice.words.text() == CHANGED and advice.ask_button.text() == ASK
 
 
 def test_closing_ends_the_measurement(form: ExperimentForm) -> None:

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from core.choices import OptimizerKind
 from studio import gallery
 from studio.experiment import Experiment
-from studio.phases import PhaseSpec
+from studio.phases import MOST, PhaseSpec
 from ui.forms.form import ExperimentForm
 from ui.forms.phase_words import MEANINGS
 from ui.forms.phases import ALONE, FIRST, NOTHING, THEN, PhaseCard
@@ -172,6 +172,40 @@ def test_what_is_wrong_is_told_at_its_field(form: ExperimentForm, path: str, tex
     assert "1 to mend" in section.head.text()
     form.show_first_problem()
     assert not form.message.text()
+
+
+def test_no_more_phases_are_added_than_a_run_can_have(form: ExperimentForm) -> None:
+    form.change({"phases": [{"steps": 5}] * (MOST - 1)})
+    button = form.phases.then_button
+    assert button is not None and button.isEnabled()
+    form.phases.duplicate(card(form, 0))
+    assert not button.isEnabled() and f"at most {MOST} phases" in button.toolTip()
+    assert not card(form, 3).copy.isEnabled() and f"at most {MOST} phases" in card(form, 3).copy.toolTip()
+    form.phases.remove(card(form, 0))
+    assert button.isEnabled() and card(form, 3).copy.isEnabled() and not form.phases.return_button.isHidden()
+
+
+def test_what_is_wrong_of_the_whole_table_is_a_sentence_that_is_gone_to(form: ExperimentForm, qtbot: QtBot) -> None:
+    form.change({"phases": [{"steps": 5}] * MOST})
+    form.phases._replace([*form.phases.raw(), form.phases.raw()[0]])
+    form.check()
+    message = form.phases.message
+    assert [path for path, _ in form.problems] == ["phases"]
+    assert message.text()[0].isupper() and message.text().endswith(".")
+    form.verticalScrollBar().setValue(0)
+    section = next(section for row, section in form._sections if row.title == "Phases")
+    section.open(False)
+    form.show_first_problem()
+    qtbot.waitUntil(lambda: not message.visibleRegion().isEmpty())
+    assert section.opened and form._wanted is None and form.focusWidget() is message
+
+
+def test_what_is_wrong_of_the_whole_experiment_is_gone_to(form: ExperimentForm, qtbot: QtBot) -> None:
+    form.message.say("Something.")
+    form.verticalScrollBar().setValue(form.verticalScrollBar().maximum())
+    assert form.message.visibleRegion().isEmpty()
+    form.show_first_problem()
+    qtbot.waitUntil(lambda: not form.message.visibleRegion().isEmpty())
 
 
 def test_numbers_that_mean_nothing_say_so(form: ExperimentForm) -> None:

@@ -88,6 +88,44 @@ def test_every_layout_fits_and_every_panel_of_it_is_large_enough(studio: Studio,
                 assert panel.width() >= 230 and panel.height() >= 100, f"{panel.id} in {layout.id}: {panel.size()}"
 
 
+def sized(studio: Studio, qtbot: QtBot, size: tuple[int, int]) -> int:
+    """The width of the form when the window has had a size for a while."""
+    studio.window.resize(*size)
+    qtbot.waitUntil(lambda: not studio.window.docks._anew.isActive())
+    qtbot.wait(20)
+    return studio.window.docks.docks["form"].width()
+
+
+def test_the_form_keeps_its_width_when_the_window_is_resized(studio: Studio, qtbot: QtBot) -> None:
+    docks = shown(studio, qtbot).window.docks
+    docks.reset()
+    docks._is_by_hand()  # so that nothing is arranged anew
+    qtbot.wait(20)
+    at_first = docks.docks["form"].width()
+    assert 300 < sized(studio, qtbot, SIZES[1]) <= at_first
+    for size in (SIZES[0], (1920, 1080), SIZES[0]):
+        assert abs(sized(studio, qtbot, size) - at_first) < 10, f"at {size}"
+    assert docks.docks["form"].maximumWidth() > 10_000, "the splitter can be moved"
+    heads = [docks.docks[key] for key in ("form", "losses", "gradients")]
+    studio.window.resizeDocks(heads, [450, 400, 740], Qt.Orientation.Horizontal)
+    qtbot.wait(20)
+    wide = docks.docks["form"].width()
+    assert wide > at_first + 50 and abs(sized(studio, qtbot, (1920, 1080)) - wide) < 10, "the width of one's own too"
+
+
+def test_panels_are_arranged_for_another_size_unless_a_person_has_arranged_them(studio: Studio, qtbot: QtBot) -> None:
+    shown(studio, qtbot, SIZES[1])
+    studio.window.docks.reset()
+    assert "fields" not in seen(studio), "it is behind a tab"
+    sized(studio, qtbot, SIZES[0])
+    assert {"gradients", "fields", "losses", "error"} <= seen(studio)
+    sized(studio, qtbot, SIZES[1])
+    assert "fields" not in seen(studio)
+    studio.window.docks.hide_panel("weights")
+    sized(studio, qtbot, SIZES[0])
+    assert "fields" not in seen(studio) and not studio.window.docks.is_shown("weights")
+
+
 def test_hidden_panels_and_tabs_behind_cost_nothing(studio: Studio, qtbot: QtBot) -> None:
     window = shown(studio, qtbot).window
     window.layouts.choose("overview")

@@ -131,6 +131,18 @@ def test_one_may_go_back_in_time_before_an_unannounced_term_was_drawn(qtbot: QtB
     panel.set_now(None)
 
 
+def test_back_in_time_the_legend_knows_no_later_value(qtbot: QtBot) -> None:
+    panel = make(LossesPanel, qtbot, 1)
+    give(panel, frame(10, 1.0), frame(20, 2.0))
+    draw(panel)
+    said = []
+    for step in (9.0, 10.0, 19.0, 20.0, 25.0):
+        panel.set_now(step)
+        said.append(panel.legend.entries[0].value)
+    assert said == ["\u2013", "1", "1", "2", "2"]
+    panel.set_now(None)
+
+
 def test_a_run_that_goes_back_is_cut_back(qtbot: QtBot) -> None:
     panel = make(LossesPanel, qtbot, 1)
     give(panel, frame(0, 1.0), frame(10, 2.0), frame(20, 3.0))

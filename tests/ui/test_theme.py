@@ -77,6 +77,16 @@ def test_apply_sets_the_palette_and_can_change_it(qapp: QApplication, qtbot: QtB
         assert label.palette().color(QPalette.ColorRole.WindowText) == QColor(theme.text)
 
 
+def test_the_style_is_set_once_however_often_the_theme_changes(
+        qapp: QApplication, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to: list[str] = []
+    themes.apply(qapp, LIGHT)
+    monkeypatch.setattr(type(qapp), "setStyle", lambda _, style: set_to.append(style))
+    for theme in (DARK, LIGHT):
+        themes.apply(qapp, theme)
+    assert set_to == [], "every widget is polished anew by it: the window stands still for a second"
+
+
 def test_the_bundled_font_is_used_and_has_the_letters_of_the_axes(qapp: QApplication) -> None:
     used = themes.font()
     assert used.family() == "Inter"

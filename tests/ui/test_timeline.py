@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QMouseEvent, QPainter
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from studio.messages import Event, RunState, Update
 from tests.ui import samples
-from ui.theme import DARK, LIGHT, Theme
-from ui.timeline import CLOSE, HEIGHT, Timeline
+from ui.plots.canvas import SMALL
+from ui.theme import DARK, LIGHT, Theme, font
+from ui.timeline import CLOSE, COUNT, HEIGHT, Timeline
 from ui.timeline_marks import STYLES, Mark, cluster, draw_shape, mark_of, tip_of
 
 
@@ -65,7 +68,8 @@ def test_marks_tell_the_lane_and_the_last_line_of_a_long_text() -> None:
     found = mark_of(Event(step=7, kind="error", text="Traceback\n  line\nValueError: no"), "M2")
     assert found is not None and found.text == "M2: ValueError: no" and found.color == "danger"
     other = mark_of(Event(step=1, kind="of tomorrow", text="x" * 500), "")
-    assert other is not None and len(other.text) == 160
+    assert other is not None and other.text == "x" * 500, "the reason is often at its end"
+    assert tip_of([other]).startswith("<table width=") and "x" * 500 in tip_of([other])
     assert tip_of([]) == "" and "&lt;b&gt;" in tip_of([Mark(1, "<b>", "circle", "muted", 0)])
     assert tip_of([mark(i) for i in range(30)]).endswith("and 22 more")
 
@@ -75,6 +79,19 @@ def test_close_marks_are_one_with_a_count() -> None:
     assert [[one.step for one in marks] for _, marks in groups] == [[1, 2, 3], [4], [5]]
     assert groups[0][0] == pytest.approx((100 + 105 + 109) / 3)
     assert cluster([], 10.0) == []
+
+
+@pytest.mark.parametrize("many", [3, 12, 150])
+def test_no_count_is_painted_over_by_the_next_mark(timeline: Timeline, many: int) -> None:
+    track, metrics = timeline.track, QFontMetricsF(font(SMALL))
+    crowd = [mark(10_000 + step) for step in range(many)]
+    pixel = 40_000 / (track.width() - 28)
+    track.marks = [*crowd, *(mark(round(10_000 + place * pixel)) for place in range(9, 90, 9))]
+    track.arrange()
+    assert sum(len(marks) for _, marks in track._clusters) == many + 9
+    for (x, marks), (following, _) in pairwise(track._clusters):
+        end = x + COUNT + metrics.horizontalAdvance(str(len(marks))) if len(marks) > 1 else x + 5
+        assert end < following - 4.6, f"{len(marks)} at {x:.0f} runs into the mark at {following:.0f}"
 
 
 # -- the track -------------------------------------------------------------------------------------------------

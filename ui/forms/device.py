@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QPalette
@@ -17,8 +17,16 @@ from ui.theme import Theme
 if TYPE_CHECKING:
     from studio.device_advice import Advice
 
-ASK = "What is faster here?"
+ASK, STOP = "What is faster here?", "Stop"
 WAIT = "Measuring steps with each device and number of threads. This takes some seconds ..."
+STOPPED = "The measurement was stopped."
+CHANGED = "The form has changed since this was asked."
+TIP = ("Measure this experiment's steps on every device that there is here. What runs meanwhile makes the numbers "
+       "smaller than they are.")
+
+#: What the speed of the steps depends on; of the training all but what `_NO_MATTER` has.
+_PARTS = {"problem", "decomposition", "network", "sampling", "balancing", "optimizer", "training"}
+_NO_MATTER = {"device", "threads", "steps", "seed"}
 
 
 class DeviceAdvice(QWidget):
@@ -32,12 +40,12 @@ class DeviceAdvice(QWidget):
         self._experiment, self._make = experiment, make
         self._measurement: Measurement | None = None
         self._advice: Advice | None = None
+        self._asked: Mapping[str, Any] | None = None  # what was measured, or is being; None where nothing is shown
         self._dropped = False  # what is being measured is about an experiment that is not in the form any more
         self._background: Background[Advice] = Background("device", self)
         self.ask_button = QPushButton(ASK, self)
-        self.ask_button.setToolTip("Measure this experiment's steps on every device that there is here. What runs "
-                                   "meanwhile makes the numbers smaller than they are.")
-        self.ask_button.clicked.connect(self.ask)
+        self.ask_button.setToolTip(TIP)
+        self.ask_button.clicked.connect(self._pressed)
         self.take_button = QPushButton("Take it", self)
         self.take_button.clicked.connect(self._take)
         self.take_button.hide()
@@ -71,16 +79,32 @@ class DeviceAdvice(QWidget):
         if experiment is None:
             self._say("Mend what is wrong in the form first: there is nothing to measure with.")
             return
-        self._advice, self._dropped = None, False
+        self._advice, self._dropped, self._asked = None, False, _what_matters(experiment)
         self.take_button.hide()
-        self.ask_button.setEnabled(False)
+        self.ask_button.setText(STOP)
+        self.ask_button.setToolTip("End the measurement.")
         self._say(WAIT)
         self._measurement = self._make(experiment)
         self._background.start(self._measurement.run, self._measured, self._failed)
 
+    def _pressed(self) -> None:
+        """Ask; while it is being measured, stop that."""
+        if self.busy:
+            self.forget()
+            self.ask_button.setEnabled(False)  # until it has ended
+            self._say(STOPPED)
+        else:
+            self.ask()
+
+    def compare(self, experiment: Experiment | None) -> None:
+        """The form says this now (None: nothing that can be measured yet): an answer about something else goes."""
+        if self._asked is not None and experiment is not None and _what_matters(experiment) != self._asked:
+            self.forget()
+            self._say(CHANGED)
+
     def forget(self) -> None:
         """Another experiment is in the form: what was measured is not about it."""
-        self._advice = None
+        self._advice = self._asked = None
         self.take_button.hide()
         self._dropped = self.busy
         if self._measurement is not None:
@@ -93,9 +117,14 @@ class DeviceAdvice(QWidget):
             self._measurement.stop()
         self._background.wait(5.0)
 
-    def _measured(self, advice: Advice) -> None:
+    def _ended(self) -> None:
         self._measurement = None
         self.ask_button.setEnabled(True)
+        self.ask_button.setText(ASK)
+        self.ask_button.setToolTip(TIP)
+
+    def _measured(self, advice: Advice) -> None:
+        self._ended()
         if self._dropped:
             return
         self._advice = advice
@@ -109,8 +138,7 @@ class DeviceAdvice(QWidget):
         self.take_button.setVisible(not same)
 
     def _failed(self, error: Exception) -> None:
-        self._measurement = None
-        self.ask_button.setEnabled(True)
+        self._ended()
         if self._dropped:
             return
         text = str(error)
@@ -130,3 +158,10 @@ class DeviceAdvice(QWidget):
         for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):  # Text: where it can be selected
             palette.setColor(role, QColor(theme.muted))
         self.words.setPalette(palette)
+
+
+def _what_matters(experiment: Experiment) -> Mapping[str, Any]:
+    """The part of an experiment that the speed of its steps depends on."""
+    data = experiment.model_dump(include=_PARTS)
+    data["training"] = {name: value for name, value in data["training"].items() if name not in _NO_MATTER}
+    return data

@@ -15,7 +15,7 @@ from studio.experiment import Experiment, ExperimentError
 from studio.specs import DecompositionSpec, ProblemSpec
 from ui.forms.compare import Compare
 from ui.forms.device import DeviceAdvice
-from ui.forms.field import Field, MessageLabel
+from ui.forms.field import Field, MessageLabel, sentence
 from ui.forms.looks import form_sheet
 from ui.forms.paths import at, expression_error, head, inside, put
 from ui.forms.phases import Phases
@@ -52,7 +52,7 @@ class ExperimentForm(QScrollArea):
         self._timer.setSingleShot(True)
         self._timer.setInterval(CHECK_AFTER)
         self._timer.timeout.connect(self.check)
-        self._wanted: Field | None = None
+        self._wanted: QWidget | None = None
         self._scroll = QTimer(self)  # scrolls when section and message have found their places
         self._scroll.setSingleShot(True)
         self._scroll.setInterval(50)
@@ -243,18 +243,19 @@ class ExperimentForm(QScrollArea):
         except ExperimentError as error:
             place = expression_error(error)
             alone = self._alone(data)
-            for path, sentence in error.problems:
+            for path, said in error.problems:
                 if alone is not None:  # the variant is what is wrong
-                    path, sentence = "compare", f"{path}: {sentence}" if path else sentence
+                    path, said = "compare", f"{path}: {said}" if path else said
                 if place is not None:
                     pointers.setdefault(path, (place.text, place.position))
-                wrong.setdefault(path, sentence)
+                wrong.setdefault(path, said)
             self._check_problem(data, wrong, pointers)
         self.experiment = None if wrong else experiment
         self.problems = list(wrong.items())
         self.compare.offer(data)
         self._show_problems(wrong, pointers)
         self._show_relevant(data)
+        self.device_advice.compare(self.experiment)
         self.checked.emit()
 
     def _alone(self, data: dict[str, Any]) -> Experiment | None:
@@ -287,22 +288,35 @@ class ExperimentForm(QScrollArea):
                 pointers[path] = (place.text, place.position)
 
     def show_first_problem(self) -> None:
-        """Scroll to the first field that is wrong and put the cursor there."""
-        for field in self.fields():
-            if field.problem:
-                for row, section in self._sections:
-                    if head(field.path) in row.paths():
-                        section.open()
-                field.editor.setFocus()
-                self._wanted = field
-                self._scroll.start()
+        """Scroll to the first thing that is wrong and put the cursor there: a field, a table, or the whole."""
+        for row, section in self._sections:
+            for path in row.paths():
+                wrong = self._wrong_in(path)
+                if wrong is not None:
+                    section.open()
+                    self._go_to(wrong)
+                    return
+        for message in (self.compare.message, self.message):
+            if message.text():
+                self._go_to(message)
                 return
-        if self.compare.message.text():
-            self.ensureWidgetVisible(self.compare)
+
+    def _wrong_in(self, path: str) -> QWidget | None:
+        """What is wrong of a field or a table; of a table its own message comes first, which stands above its rows."""
+        table = self._tables.get(path)
+        if table is not None and table.message.text():
+            return table.message
+        fields = [self._plain[path]] if table is None else table.fields()
+        return next((field for field in fields if field.problem), None)
+
+    def _go_to(self, wanted: QWidget) -> None:
+        (wanted.editor if isinstance(wanted, Field) else wanted).setFocus()
+        self._wanted = wanted
+        self._scroll.start()
 
     def _scroll_to_wanted(self) -> None:
         wanted, self._wanted = self._wanted, None
-        if wanted is not None and wanted in set(self.fields()):
+        if wanted is not None and (not isinstance(wanted, Field) or wanted in set(self.fields())):
             self.ensureWidgetVisible(wanted, 0, 60)
 
     def _show_problems(self, wrong: dict[str, str], pointers: dict[str, tuple[str, int]]) -> None:
@@ -315,20 +329,20 @@ class ExperimentForm(QScrollArea):
                 field.show_problem("")
                 continue
             key = own[0]
-            sentence = left[key] if key == path else f"{inside(key[len(path) + 1:])}: {left[key]}"
+            said = left[key] if key == path else f"{inside(key[len(path) + 1:])}: {left[key]}"
             text, position = pointers.get(key, ("", None))
-            field.show_problem(sentence, text, position)
+            field.show_problem(said, text, position)
             for key in own:
                 del left[key]
             counts[head(path)] = counts.get(head(path), 0) + 1
         for path, table in self._tables.items():
             own = [key for key in left if key == path or key.startswith(f"{path}.")]
-            table.message.say(" ".join(left.pop(key) for key in own))
+            table.message.say(" ".join(sentence(left.pop(key)) for key in own))
             counts[path] = counts.get(path, 0) + len(own)
         own = [key for key in left if key == "compare" or key.startswith("compare.")]
-        self.compare.message.say(" ".join(f"{left.pop(key)}." for key in own))
+        self.compare.message.say(" ".join(sentence(left.pop(key)) for key in own))
         # what remains has no field: a message of the whole experiment, most likely of the variant
-        self.message.say(" ".join(f"{path}: {text}." if path else f"{text}." for path, text in left.items()))
+        self.message.say(" ".join(sentence(f"{path}: {text}" if path else text) for path, text in left.items()))
         self._tell_sections(counts)
 
     def _tell_sections(self, wrong: dict[str, int]) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from studio.phases import MOST
 from ui.forms.field import Field
 from ui.forms.paths import at
 from ui.forms.phase_words import meaning
@@ -28,6 +29,7 @@ NOTHING = {"points": "as before, or more", "condition_points": "as before, or mo
 #: Of the rest, what comes first.
 THEN = ("seconds", "condition_points", "sampling.kind", "sampling.every", "balancing", "weights", "constants")
 
+FULL = f"A run has at most {MOST} phases beside the first."
 ALONE = "The run ends after these steps. A second-order phase after them is what makes the error small."
 
 
@@ -147,8 +149,9 @@ class PhaseCard(Card):
         self.title.setText(f"Phase {number + 1}")
         for button, what, possible in (
                 (self.up, "Move this phase up", number > 1), (self.down, "Move this phase down", number < count),
-                (self.copy, "Add a copy of this phase after it", True), (self.remove, "Remove this phase", True)):
-            button.setToolTip(f"{what}.")
+                (self.copy, "Add a copy of this phase after it", count < MOST),
+                (self.remove, "Remove this phase", True)):
+            button.setToolTip(f"{what}." if possible or button is not self.copy else f"{what}. {FULL}")
             button.setAccessibleName(f"{what.replace('this phase', f'phase {number + 1}')}")
             button.setEnabled(possible)
 
@@ -162,6 +165,7 @@ class Phases(Records):
     """The list. Its fields have the paths phases.0.steps, phases.0.optimizer.kind, ..."""
 
     then_button: QPushButton | None = None  # as long as the table is being built
+    most = MOST
 
     def __init__(self, row: FieldRow, path: str, parent: QWidget | None = None) -> None:
         super().__init__(row, path, parent)
@@ -228,7 +232,9 @@ class Phases(Records):
             self.then_button.setText("Then second order" if none else "Add a phase")
             tip = ("Add a phase: when the first optimizer is done, the best second-order method that the memory "
                    "allows goes on from there." if none else "Add a phase after the last one.")
-            self.then_button.setToolTip(tip)
+            full = len(self.cards) >= MOST
+            self.then_button.setEnabled(not full)
+            self.then_button.setToolTip(FULL if full else tip)
             self.add_button.hide()
 
     def restyle(self, theme: Theme) -> None:

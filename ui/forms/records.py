@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -103,6 +104,7 @@ class Records(QWidget):
 
     edited = Signal()
     rebuilt = Signal()  # rows came or went: the form has other fields now
+    most: float = math.inf  # rows that there can be
 
     def __init__(self, row: FieldRow, path: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -245,7 +247,7 @@ class Records(QWidget):
             self.rebuilt.emit()
 
     def _refresh(self) -> None:
-        self.return_button.setVisible(bool(self._removed))
+        self.return_button.setVisible(bool(self._removed) and len(self.cards) < self.most)
         self.show_relevant()
         for number, card in enumerate(self.cards, 1):
             card.tell_place(number, self._noun, len(self.cards))

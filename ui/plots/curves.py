@@ -267,9 +267,15 @@ class CurveView(QWidget):
         if self._missing:  # a curve has come since the last drawing: the legend has no entry for it yet
             self.dress()
             return
-        series = [curve.series for curve in self.in_order()]
-        values = [(number(s.last if self.now is None else s.at(self.now)[1])) if len(s) else "" for s in series]
+        values = [self._value(curve.series) for curve in self.in_order()]
         self.legend.set_values([*values, *(number(mark.value) for mark in self.marks)])
+
+    def _value(self, series: Series) -> str:
+        """What the legend says of a curve: the newest value that there was at the step, never a later one."""
+        if not len(series):
+            return ""
+        value = series.last if self.now is None else series.before(self.now)
+        return "\u2013" if value is None else number(value)
 
     # -- numbers -----------------------------------------------------------------------------------
 

@@ -115,6 +115,11 @@ class Series:
         nearest = left if step - self._data[0, left] < self._data[0, right] - step else right
         return float(self._data[0, nearest]), float(self._data[1, nearest])
 
+    def before(self, step: float) -> float | None:
+        """The value at `step`, or the last one before it; None where there is none yet."""
+        place = int(np.searchsorted(self.steps, step, side="right")) - 1
+        return float(self._data[1, place]) if place >= 0 else None
+
     def _add_block(self) -> None:
         part = slice(self._count - _BLOCK, self._count)
         steps, values = thin(self._data[0, part], self._data[1, part], 2)

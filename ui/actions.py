@@ -46,7 +46,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     ActionRow(id="run.step", text="One step", tip="Make one optimizer step, then pause.", icon="step", shortcut=".",
               call=lambda w: w.run.step_once(), why_not=lambda w: w.run.why_not_step()),
     ActionRow(id="run.stop", text="Stop", tip="End the run. Its file is kept.", icon="stop", shortcut="Ctrl+.",
-              call=lambda w: w.control.stop(), why_not=lambda w: w.run.why_not_stop()),
+              call=lambda w: w.run.stop(), why_not=lambda w: w.run.why_not_stop()),
     ActionRow(id="run.reset", text="Reset", tip="Back to the start, with what the form says now. Runs are kept.",
               icon="reset", shortcut="Ctrl+R", call=lambda w: w.run.reset(), why_not=lambda w: w.run.why_not_reset()),
     ActionRow(id="run.undo", text="Undo the last change", icon="undo", shortcut="Ctrl+Z",

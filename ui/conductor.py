@@ -93,6 +93,7 @@ class Conductor(QObject):
         state = self._control.state
         if state in (RunState.RUNNING, RunState.PREPARING):
             self._control.pause()
+            self._window.runbar.wait_for("Pausing ...")
         elif state is RunState.PAUSED:
             self._control.start()
         elif state in ENDED:
@@ -110,6 +111,11 @@ class Conductor(QObject):
         self._shown = ()
         self.show_lanes()
         self.watch()
+
+    def stop(self) -> None:
+        if not self.why_not_stop():
+            self._control.stop()
+            self._window.runbar.wait_for("Stopping ...")
 
     def step_once(self) -> None:
         if not self.why_not_step():

@@ -87,6 +87,7 @@ class RunBar(QWidget):
         self._lanes: tuple[Lane, ...] = ()
         self._statuses: dict[int, Status] = {}
         self._state = RunState.READY
+        self._asked = ""  # of the run, and not done yet
         self._since: dict[int, tuple[int, float]] = {}  # by lane the step that is being made, and since when
         self._said, self._said_at = "", 0.0  # what the sessions say, and since when
         self._told, self._told_at = "", 0.0  # the last sentence of an event or of the window
@@ -94,7 +95,7 @@ class RunBar(QWidget):
         self._later.setSingleShot(True)
         self._later.setInterval(round(1000 * HOLD))
         self._later.timeout.connect(self.draw)
-        self.state = self._cell("State of the run.", "Preparing")
+        self.state = self._cell("State of the run.", "Stopping ...")
         self.steps = self._cell("Steps done, of all.", "100,000 of 100,000 steps")
         self.progress = QProgressBar(self)
         self.progress.setTextVisible(False)
@@ -119,7 +120,7 @@ class RunBar(QWidget):
         """A new experiment: nothing is said of the last run any more."""
         self._lanes = tuple(lanes)
         self._statuses, self._since = {}, {}
-        self._said = self._told = ""
+        self._said = self._told = self._asked = ""
         self._later.stop()
         for cell in self._lane_cells:
             self._row.removeWidget(cell)
@@ -141,7 +142,13 @@ class RunBar(QWidget):
 
     def set_state(self, state: RunState) -> None:
         """The state of the window as a whole."""
-        self._state = state
+        if state is not self._state:
+            self._state, self._asked = state, ""
+        self.draw()
+
+    def wait_for(self, word: str) -> None:
+        """'Pausing ...' is the state from now on, until it is another one: what is being computed may take long."""
+        self._asked = word
         self.draw()
 
     def say(self, text: str, *, passing: bool = False) -> None:
@@ -155,7 +162,7 @@ class RunBar(QWidget):
     def draw(self) -> None:
         self.pending = False
         statuses = list(self._statuses.values())
-        self.state.setText(WORDS[self._state])
+        self.state.setText(self._asked or WORDS[self._state])
         total = max((s.total_steps for s in statuses), default=0)
         step = min((s.step for s in statuses), default=0)
         phase = min((s for s in statuses if s.phases > 1), key=lambda s: (s.phase, s.phase_step), default=None)

@@ -82,6 +82,27 @@ def test_what_a_long_step_does_is_told_when_it_has_taken_long(qtbot: QtBot, monk
     assert bar.message.text() == "", "the next step has begun just now"
 
 
+def test_what_was_asked_for_is_told_until_it_has_happened(qtbot: QtBot) -> None:
+    bar = bar_with(qtbot, 1580)
+    bar.wait_for("Pausing ...")
+    bar.set_state(RunState.RUNNING)
+    bar.draw()
+    assert bar.state.text() == "Pausing ..."
+    bar.set_state(RunState.PAUSED)
+    assert bar.state.text() == "Paused"
+
+
+def test_a_pause_that_takes_long_is_seen(studio: Studio) -> None:
+    studio.run()
+    state = studio.window.runbar.state
+    studio.window.control.pause = lambda: None  # type: ignore[method-assign]
+    studio.window.run.toggle()
+    assert state.text() == "Pausing ..."
+    studio.window.control.stop = lambda: None  # type: ignore[method-assign]
+    studio.window.actions_by_id["run.stop"].trigger()
+    assert state.text() == "Stopping ..."
+
+
 # -- the timeline ------------------------------------------------------------------------------------------------
 
 

@@ -167,7 +167,8 @@ class Compilation:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             if not _locked(self._lock):
                 return
-            _remove_leftovers(self.folder)
+            if self._lock.is_locked:
+                _remove_leftovers(self.folder)
             self._work = work = Path(tempfile.mkdtemp(MAKING, f"{self.folder.name}.", self.folder.parent))
             text, scratch = work / "experiment.toml", work / "tmp"
             text.write_text(self._experiment.to_toml(), encoding="utf-8")
@@ -235,8 +236,9 @@ class Compilation:
         """End it, if it is ours, and leave nothing behind."""
         if self._process is None:
             return
-        _kill(self._process)
-        self._process.wait()
+        if self._process.poll() != 0:  # a compiler may outlive one that has failed
+            _kill(self._process)
+            self._process.wait()
         self._process = None
         shutil.rmtree(self._work, ignore_errors=True)
         _unlock(self._lock)
@@ -250,7 +252,7 @@ class Compilation:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """The process, and where it is possible the C++ compiler that it started, which may outlive it."""
+    """The process, and where it is possible the C++ compiler that it started."""
     if os.name == "posix":
         with suppress(ProcessLookupError, PermissionError):  # all of them have ended
             os.killpg(process.pid, signal.SIGKILL)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from core.choices import RATED
+
 #: By dotted path the texts of a field: the experiment's, and the variant's where it has another one.
 Typed = Mapping[str, tuple[str, ...]]
 Rule = Callable[[Typed], bool]
-
-#: Optimizers whose steps are as long as a learning rate says; the others find the length themselves.
-RATED = ("adam", "adamw", "gd", "soap", "muon", "spring")
 
 
 def one_of(path: str, *choices: str) -> Rule:

@@ -397,10 +397,11 @@ def test_a_run_that_ends_lets_go_of_what_it_compiles(experiment: Experiment, scr
         thread.join()
 
 
-def test_what_was_compiled_for_a_paused_run_is_there(experiment: Experiment, script: Script,
+def test_what_was_compiled_for_a_paused_run_is_there(experiment: Experiment, script: Script, tmp_path: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.engines.WORTH_COMPILING", 0.0)
-    script(f"import time; time.sleep(0.5); {MAKES}")
+    monkeypatch.setattr("studio.engines.load_engine", lambda experiment, eager: eager)  # there is nothing to load
+    script(f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n{MAKES}")
     desk = Desk(experiment.with_changes({"training.steps": 1_000_000}))
     thread = threading.Thread(target=desk.play, args=("resume",))
     thread.start()
@@ -408,7 +409,8 @@ def test_what_was_compiled_for_a_paused_run_is_there(experiment: Experiment, scr
         wait_until(lambda: desk.runner._engines is not None and desk.runner._engines._compilation is not None)
         desk.commands.put(("pause", None))
         wait_until(lambda: desk.mailbox.status.state is RunState.PAUSED)
-        wait_until(lambda: package_folder(experiment).exists())
+        (tmp_path / "go").touch()
+        wait_until(lambda: ready(experiment))
     finally:
         desk.commands.put(("close", None))
         thread.join()

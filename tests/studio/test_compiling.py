@@ -401,7 +401,8 @@ def test_what_was_compiled_for_a_paused_run_is_there(experiment: Experiment, scr
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.engines.WORTH_COMPILING", 0.0)
     monkeypatch.setattr("studio.engines.load_engine", lambda experiment, eager: eager)  # there is nothing to load
-    script(f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n{MAKES}")
+    go = tmp_path / "go"
+    script(f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n{MAKES}")
     desk = Desk(experiment.with_changes({"training.steps": 1_000_000}))
     thread = threading.Thread(target=desk.play, args=("resume",))
     thread.start()
@@ -409,7 +410,7 @@ def test_what_was_compiled_for_a_paused_run_is_there(experiment: Experiment, scr
         wait_until(lambda: desk.runner._engines is not None and desk.runner._engines._compilation is not None)
         desk.commands.put(("pause", None))
         wait_until(lambda: desk.mailbox.status.state is RunState.PAUSED)
-        (tmp_path / "go").touch()
+        go.touch()
         wait_until(lambda: ready(experiment))
     finally:
         desk.commands.put(("close", None))

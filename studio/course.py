@@ -169,11 +169,20 @@ class Course:
         now = self.now
         every = now.sampling.every
         drawn = {0: "fixed points", 1: "points drawn at every step"}.get(every, f"points drawn every {every:,} steps")
-        values = self._values()
+        values = self._values() + self._dropped()
         text = (f"phase {number} of {phases}: {now.optimizer.kind} in {now.training.precision} on "
                 f"{trainer.objective.points:,} {drawn}{values}{', because ' if why else ''}{why}")
         self._tell("phase", text, json.dumps({
             "phase": number, "phases": phases, "kind": now.optimizer.kind, "step": self.place.began, "why": why}))
+
+    def _dropped(self) -> str:
+        """What the phase before had and the loss as a whole has not, as a continuation of a sentence."""
+        if not self.place.phase:
+            return ""
+        before, now = (self.experiment.in_phase(self.place.phase - k).balancing for k in (1, 0))
+        points = f", all of the same weight in the place of {before.points}" if before.points != now.points else ""
+        return points + (f", of the plain sum of the terms in the place of {before.direction}"
+                         if before.direction != now.direction else "")
 
     def _values(self) -> str:
         """The constants that have another value in this phase, and what the errors are held against meanwhile."""

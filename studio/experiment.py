@@ -265,7 +265,9 @@ def load_experiment(path: Path) -> Experiment:
     Raises ExperimentError with a sentence that names the file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        # what PowerShell writes of a command's output is UTF-16 with a mark, and editors put one before UTF-8
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except FileNotFoundError:
         raise ExperimentError([("", f"there is no file {path}")]) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -162,7 +162,8 @@ class DecompositionSpec(Model):
 class NetworkSpec(Model):
     kind: NetworkKind = tip(
         "mlp: a plain fully connected network. gated: the 'improved architecture', two encoders mixed by every "
-        "hidden layer's gate; about three times the work of a plain step. residual: blocks of two layers with a skip.",
+        "hidden layer's gate; 1.2 times (compiled) to 1.7 times (eager) the work of a plain one. residual: blocks of "
+        "two layers with a skip.",
         "mlp", source=f"{WTP}, eqs. 2.33-2.38; residual: {RAF}")
     hidden: tuple[int, ...] = tip("Width of every hidden layer, from the input on.", (50, 50, 50), source=WTP,
                                   min_length=1, max_length=64)
@@ -239,7 +240,7 @@ class BalancingSpec(Model):
     points: PointWeighting = tip(
         "How a term's points are weighted. self-adaptive: weights that ascend while the network descends. "
         "residual-attention: an average of the relative residual. Both need fixed points. causal: later times wait "
-        "for earlier ones.", "equal",
+        "for earlier ones, so an input is t.", "equal",
         source="McClenny & Braga-Neto 2020; Anagnostopoulos et al. 2024; Wang et al. 2022")
     points_rate: float = tip("Step of the points' weights: ascent rate, or the attention's learning rate.", 0.01,
                              gt=0, le=10)

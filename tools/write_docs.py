@@ -36,7 +36,8 @@ An equation is text: `u_xx + u_yy + k**2*u = q`, or an expression that is zero w
 field's name, `_` and inputs one after another (`u_xy`), up to fourth order. Powers are `**` or `^`, and no product
 is left out: `2*x`, never `2x`. Functions: {_FUNCTIONS};
 `heaviside(0)` is 0. Numbers: {_CONSTANTS}. Names may be inputs, fields,
-constants, definitions, unknowns, averages (in equations), and in conditions `u_exact`, in observations `u_data`.
+constants, definitions, unknowns, averages (in equations), in equations and conditions `u_exact`, in observations
+`u_data`.
 
 ## Places
 
@@ -56,7 +57,9 @@ budget, a precision and points of its own. `[[phases]]` alone, with nothing in i
 method that the memory allows, in float64, on points that stay. The network goes on as it is, and so do the weights of
 the loss terms; moments and what a method knows of the curvature begin anew. A phase ends when its steps are made, when
 its seconds are over, or when its method can go no further. Where a problem is too hard to begin with, phases with other
-values of its constants come before it (continuation).
+values of its constants come before it (continuation). A phase of another method than adam, adamw and gd gives all
+points of a term the same weight and takes the plain sum of the terms, whatever was before. At most 12 phases follow,
+and `[[compare]]` is one variant; networks have at most 64 hidden layers of at most 4,096 neurons.
 """
 
 

@@ -143,6 +143,21 @@ def test_in_a_phase_with_another_constant_it_is_told_what_the_errors_are_held_ag
     assert "reference" not in said[0] + said[3]
 
 
+def test_what_a_phase_does_without_is_told() -> None:
+    """soap and the second-order methods work on the loss as a whole; adam keeps what there was."""
+    said: list[str] = []
+    causal = gallery.load("method-causal").lanes()[-1]
+    config = gallery.load("method-config").lanes()[-1]
+    for experiment in (causal, config):
+        for kind in ("soap", "adam"):
+            course = Course(Experiment.from_data({**experiment.model_dump(mode="json"), "phases": [phase(kind, 5)]}),
+                            lambda kind, text, value="": said.append(text), Place(1))
+            course.announce(course.begin(again=True))
+    assert "all of the same weight in the place of causal" in said[0]
+    assert "of the plain sum of the terms in the place of config" in said[2]
+    assert "in the place of" not in said[1] + said[3]
+
+
 def test_a_run_goes_through_its_phases(tmp_path: Path) -> None:
     run = finished(tmp_path, "a.pinnrun", phases(phase("lbfgs", 6, points=16), phase("levenberg-marquardt", 14)))
     found = [(e.step, e.text) for e in run.events if e.kind == "phase"]

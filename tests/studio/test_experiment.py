@@ -17,6 +17,7 @@ from studio.build import build_fields, build_trainer
 from studio.exact_check import check_exact
 from studio.experiment import Experiment, ExperimentError, load_experiment
 from studio.gallery import DEFAULT, describe, load, merge, names
+from tests.studio.samples import POISSON
 
 
 @pytest.mark.parametrize("name", names())
@@ -144,6 +145,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_experiment(tmp_path / "binary.toml")
     with pytest.raises(ExperimentError, match="cannot be read"):
         load_experiment(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_be_written_by_powershell_or_with_a_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(POISSON, encoding=encoding)
+    assert load_experiment(path) == Experiment.from_toml(POISSON)
 
 
 def test_an_unknown_gallery_name_gets_a_suggestion() -> None:

@@ -105,7 +105,7 @@ def train(job: Job, options: Options) -> Record:
                 said = err.read().strip().splitlines() or ["nothing"]
                 end = {"state": "failed", "message": f"the process ended with code {process.returncode} and said: "
                                                      f"{said[-1]}"}
-    return _record(job, options, end, pairs, journal)
+    return _record(job, options, _kept(job, end, pairs), pairs, journal)
 
 
 def command_of(job: Job, options: Options, folder: Path) -> list[str]:
@@ -149,7 +149,7 @@ def _listen(process: subprocess.Popen[str], job: Job,
         if line == "":  # nothing new
             quiet += POLL
             if quiet > job.limit + LATE:
-                return pairs, journal, _unended(pairs)
+                return pairs, journal, {"state": "failed", "message": "it did not end in time, and was ended"}
             continue
         quiet = 0.0
         try:
@@ -167,11 +167,11 @@ def _listen(process: subprocess.Popen[str], job: Job,
     return pairs, journal, end
 
 
-def _unended(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """The last line of one that was ended in the middle of a long step: what it had before that counts."""
-    if not pairs:
-        return {"state": "failed", "message": "it did not end in time, and was ended"}
-    return {"state": "stopped", "clock": pairs[-1][0], "message": "its last step did not end in time"}
+def _kept(job: Job, end: dict[str, Any], pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The last line; of a rival that failed on its way, or was ended in a long step, what it had by then counts."""
+    if end["state"] != "failed" or not pairs or job.method in ("ours", "m4"):
+        return end
+    return end | {"state": "stopped", "clock": pairs[-1][0]}
 
 
 def _next(lines: queue.SimpleQueue[str | None]) -> str | None:

@@ -174,16 +174,21 @@ def test_an_interrupted_command_goes_on_where_it_was(tmp_path: Path, capsys: pyt
     assert "PINNscope, phases | 2 | 1.00e-05" in out and "Wang, Teng & Perdikaris 2021" in out
 
 
-@pytest.mark.parametrize(("said", "state"), [('{"error": 0.5, "seconds": 2.0, "step": 7}', "stopped"), ("", "failed")])
-def test_what_was_measured_before_a_step_that_does_not_end_counts(said: str, state: str,
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    code = f"import time; print({said!r}, flush=True); time.sleep(60)"
+PAIR = '{"error": 0.5, "seconds": 2.0, "step": 7}'
+
+
+@pytest.mark.parametrize(("method", "said", "state"), [
+    ("deepxde", PAIR, "stopped"), ("deepxde", "", "failed"), ("ours", PAIR, "failed")])
+@pytest.mark.parametrize("then", ["time.sleep(60)", "raise RuntimeError('not positive-definite')"])
+def test_what_a_rival_had_before_it_failed_counts(method: str, said: str, state: str, then: str,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"import time; print({said!r}, flush=True); {then}"
     monkeypatch.setattr(accuracy, "command_of", lambda *given: [sys.executable, "-c", code])
-    job = accuracy.jobs(["helmholtz"], ["deepxde"], [0], 1.0)[0]
+    job = accuracy.jobs(["helmholtz"], [method], [0], 1.0)[0]
     monkeypatch.setattr(accuracy, "LATE", 1.0 - job.limit)
     found = accuracy.train(job, accuracy.Options())
-    assert found.state == state and "did not end in time" in found.message
-    assert (found.seconds, found.pairs) == ((2.0, [(2.0, 0.5)]) if said else (0.0, []))
+    assert found.state == state and ("did not end in time" if "sleep" in then else "positive-def") in found.message
+    assert found.pairs == ([(2.0, 0.5)] if said else []) and (found.seconds == 2.0) == (state == "stopped")
 
 
 def test_a_failed_run_does_not_replace_a_measured_one(tmp_path: Path) -> None:

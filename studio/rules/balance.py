@@ -34,6 +34,8 @@ def starved_term(seen: Seen) -> Iterator[Sighting]:
     pulls = list(seen.pulls)[-5:]
     if seen.experiment.balancing.rule != "fixed" or len(pulls) < 5 or seen.made < EARLY or seen.first is None:
         return
+    if seen.experiment.balancing.direction == "config":
+        return  # every term has the same say in its direction, however large its gradient is
     for term in seen.terms:
         if term in seen.residual_terms:
             continue

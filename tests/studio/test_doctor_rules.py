@@ -80,6 +80,7 @@ def check(name: str) -> Event:
 
 FIXED = experiment(sampling__every=0)
 ANNEALED = experiment(balancing__rule="annealing-arxiv")
+CONFIG = experiment(balancing__direction="config")
 TINY = 1.0 + 1e-5 * np.sin(np.pi * X)
 NOISE = np.random.default_rng(0).standard_normal(X.shape)
 
@@ -123,6 +124,8 @@ HITS: dict[str, dict[str, Any]] = {
 NEAR: list[tuple[str, dict[str, Any]]] = [
     ("starved-term", {"gradients": lambda s: gradients(s, {"residual": 7.0}), "scalars": losses(boundary=stuck(0.3))}),
     ("starved-term", {"gradients": lambda s: gradients(s, {"residual": 40.0})}),  # the term is learned all the same
+    ("starved-term", {"of": CONFIG, "gradients": lambda s: gradients(s, {"residual": 40.0}),
+                      "scalars": losses(boundary=stuck(0.3))}),
     ("starved-term", {"of": ANNEALED, "gradients": lambda s: gradients(s, {"residual": 40.0}),
                       "scalars": losses(boundary=stuck(0.3))}),  # somebody sees to it
     ("exploding-weight", {"of": ANNEALED, "scalars": weights(10.0)}),

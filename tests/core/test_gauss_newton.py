@@ -14,7 +14,6 @@ from torch import Tensor
 from core.diagnostics.ntk import jacobian as reverse
 from core.diagnostics.stopping import Stopped
 from core.solvers.damped import Orthogonal, Parameters, Samples
-from core.solvers.jacobian import PIECE, pieces
 from core.solvers.levenberg import LevenbergMarquardt
 from core.solvers.loss import Loss
 from core.solvers.matrix_free import GaussNewtonCG, conjugate_gradients
@@ -393,27 +392,3 @@ def test_single_precision(solver: Solver) -> None:
 def test_wrong_numbers_are_refused(make: Callable[[], Solver], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         make()
-
-
-@each_solver
-def test_a_derivative_that_is_not_finite_is_said(solver: Solver) -> None:
-    """sqrt((u - u)^2) is zero, and its derivative 0 / 0."""
-    own = {"residuals": [{"name": "pde", "equation": "sqrt((u-u)^2) + u_xx + u_yy = 1", "points": 9}]}
-    trainer = build_trainer(experiment(own, sampling__every=0, training__threads=1))
-    made = made_by(solver, trainer)
-    assert torch.equal(made.theta, trainer.theta) and bool(torch.isfinite(made.losses).all())
-    assert "not finite" in made.done
-
-
-def test_a_large_cut_off_is_tried_once() -> None:
-    trainer = trainer_of()
-    made = made_by(EnergyNaturalGradient(cutoff=0.05), trainer)
-    assert made.readings["cut-off"] == 0.05 and not torch.equal(made.theta, trainer.theta)
-
-
-def test_several_equations_take_no_more_memory_than_one() -> None:
-    """A piece of the Jacobian has the rows of all equations of its points."""
-    three = [{"name": f"pde {k}", "equation": f"u_xx + {k}*u_yy = 1", "term": "pde", "points": 400} for k in (1, 2, 3)]
-    trainer = build_trainer(experiment({"residuals": three}, network__hidden=[90, 90], sampling__every=0))
-    found = list(pieces(trainer.objective, trainer.theta, trainer.coming_draws()))
-    assert len(found) > 1 and max(piece.j.numel() for piece in found) <= PIECE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from core.solvers.lbfgs import LBFGS
 from core.solvers.quasi_newton import Pair
 from core.solvers.self_scaled import LARGEST, PENDING, SelfScaled, inverse_hessian, scaling
 from core.solvers.solver import Advance, Memory, Solver, Watch
-from core.trainer import NotFinite, Trainer
+from core.trainer import Trainer
 from studio.build import build_objective
 from tests.core.samples import experiment, same
 
@@ -310,41 +310,6 @@ def test_scaling_far_from_parallel() -> None:
     """a = h b - 1 so large that c = sqrt(a / (1 + a)) rounds to 1."""
     tau, phi = scaling("ssbroyden", 1.0, 1e16, 100, first=False)
     assert 0 < tau < math.inf and math.isfinite(phi)
-
-
-@each_solver
-def test_what_is_not_finite_on_some_points_ends_nothing(solver: Solver) -> None:
-    one = trainer(solver, every=1)
-    one.step()
-    good = one.theta
-    one.theta = good * math.nan
-    with pytest.raises(NotFinite):
-        one.step()
-    assert not one.done
-    one.theta = good
-    one.step()
-    assert not one.done
-
-
-def test_where_points_are_drawn_anew_a_method_that_is_done_is_given_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = trainer(LBFGS(), every=1000)
-    real, ended = LBFGS.step, [True, False, True, True]
-    monkeypatch.setattr(LBFGS, "step", lambda *given: replace(real(*given), done="It is done." if ended.pop(0) else ""))
-    points = []
-    for done in ("", "", "", "It is done."):
-        one.step()
-        points.append(one.points)
-        assert one.done == done
-        other = trainer(LBFGS(), every=1000)
-        other.load(one.state())
-        assert other.stuck == one.stuck and torch.equal(other.coming_draws(), one.coming_draws())
-        assert ("goes on with points drawn anew" in one.note) == (one.stuck == 1)
-    assert not torch.equal(points[0], points[1]) and torch.equal(points[1], points[2])
-    assert not torch.equal(points[2], points[3])
-    fixed = trainer(LBFGS())
-    ended.append(True)
-    fixed.step()
-    assert fixed.done == "It is done."
 
 
 def test_what_cannot_be() -> None:

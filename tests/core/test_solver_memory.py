@@ -200,7 +200,7 @@ def peak(module: str, solver: str, width: int, points: int, steps: int) -> tuple
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process measure a peak anew")
 @pytest.mark.parametrize("kind, module, solver, widths, points, steps", [
-    ("levenberg-marquardt", "levenberg", "LevenbergMarquardt", (36, 56), 4000, 1),
+    ("levenberg-marquardt", "levenberg", "LevenbergMarquardt", (36, 68), 4000, 1),
     ("levenberg-marquardt", "levenberg", "LevenbergMarquardt", (160, 240), 1000, 1),
     ("energy-natural-gradient", "natural", "EnergyNaturalGradient", (20, 34), 1500, 1),
     ("ssbroyden", "self_scaled", "SelfScaled", (40, 64), 200, PENDING + 2),
@@ -211,4 +211,4 @@ def test_a_step_takes_no_more_than_is_said(kind: str, module: str, solver: str, 
     small, large = (peak(module, solver, width, points, steps) for width in widths)
     said, taken = needed(kind, large[1], large[0]) - needed(kind, small[1], small[0]), large[2] - small[2]
     assert large[2] <= needed(kind, large[1], large[0])
-    assert 0.4 * said <= taken <= 1.1 * said, f"{taken / 1e6:.0f} of {said / 1e6:.0f} MB"
+    assert 0.25 * said <= taken <= 1.15 * said, f"{taken / 1e6:.0f} of {said / 1e6:.0f} MB"

@@ -70,6 +70,11 @@ def placed(remedy: Remedy, place: Place) -> Remedy:
     return Remedy(text=remedy.text, changes=changes)
 
 
+def check_switch(experiment: Experiment, phase: PhaseSpec) -> None:
+    """Raises ExperimentError with a sentence where a phase makes no sense in this experiment."""
+    Experiment.from_data({**experiment.model_dump(), "phases": [phase.model_dump()], "compare": []})
+
+
 def with_phase(experiment: Experiment, place: Place, phase: PhaseSpec) -> Remedy:
     """What puts a phase after the one that the run is in, as changes to the experiment."""
     rows = [p.model_dump(mode="json") for p in (*experiment.phases[:place.phase], phase,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.choices import RULES
-from studio.alterations import altered, changeable
+from studio.alterations import altered, changeable, check_switch
 from studio.experiment import Experiment
 from studio.findings import Remedy
 from studio.mailbox import Mailbox
@@ -120,7 +120,7 @@ class Session:
 
         Raises ExperimentError with a sentence where it makes no sense in this experiment.
         """
-        Experiment.from_data({**self.experiment.model_dump(), "phases": [phase.model_dump()], "compare": []})
+        check_switch(self.experiment, phase)
         self._send("switch", phase)
 
     def undo(self) -> None:

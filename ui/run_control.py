@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, Signal
 
+from studio.alterations import check_switch
 from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
 from studio.messages import ENDED, RunState, Status, Update
@@ -183,7 +184,7 @@ class RunControl(QObject):
             return [("", NOT_STEERED)]
         try:
             for lane in going:  # all of them before any is told: no lane goes on without the other
-                _check_phase(self.lanes[lane].experiment, phase)
+                check_switch(self.lanes[lane].experiment, phase)
             for lane in going:
                 self.sessions[lane].switch(phase)
         except ExperimentError as error:
@@ -316,11 +317,6 @@ class RunControl(QObject):
 def _shape(status: Status) -> tuple[object, ...]:
     """What decides what can be done."""
     return status.state, status.changes, status.phase, status.phases
-
-
-def _check_phase(experiment: Experiment, phase: PhaseSpec) -> None:
-    """As the session does before it switches. Raises ExperimentError where this experiment cannot have the phase."""
-    Experiment.from_data({**experiment.model_dump(), "phases": [phase.model_dump()], "compare": []})
 
 
 def _close_all(sessions: list[SessionLike], timeout: float) -> bool:

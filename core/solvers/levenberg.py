@@ -63,9 +63,10 @@ def descend(loss: Loss, theta: Tensor, memory: Memory, watch: Watch, problem: Da
             first: float) -> Advance:
     """Try dampings until one decreases the loss, and choose the next step's. first: the start damping, relative."""
     epsilon = torch.finfo(theta.dtype).eps
-    if not math.isfinite(float(problem.gradient.norm())):
+    norm = float(problem.gradient.norm())
+    if not math.isfinite(norm):
         return Advance(theta, memory, losses, done=NOT_FINITE)
-    if float(problem.gradient.norm()) <= epsilon * math.sqrt(problem.trace * now):
+    if norm <= epsilon * math.sqrt(problem.trace * now):
         return Advance(theta, memory, losses, done="the gradient is zero to rounding: no direction decreases the loss")
     least = epsilon * problem.largest
     mu = max(float(memory["mu"]) or first * problem.largest, least * epsilon)

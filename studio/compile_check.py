@@ -89,15 +89,17 @@ def compare(trainer: Trainer, compiled: CompiledEngine) -> dict[str, float]:
 
 
 def _arguments(trainer: Trainer) -> tuple[Tensor, ...]:
-    """Of a step somewhere in a run: no moment and no bias is zero, no weight is 1."""
+    """Of a step somewhere in a run: no moment and no bias is zero, no weight is 1, and no second moment is below the
+    square of the first, as none is that both have gathered from the same gradients for long."""
     generator = torch.Generator().manual_seed(5)
 
     def noise(like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.dtype)
 
     theta = trainer.theta + 0.05 * noise(trainer.theta)
+    first = 0.1 * noise(theta)
     hyper = theta.new_tensor(trainer.optimizer.hyper(trainer.learning_rate, 100))
-    return (theta, 0.1 * noise(theta), 0.1 * noise(theta) ** 2, 1 + noise(trainer.weights) ** 2, hyper,
+    return (theta, first, first ** 2 + 0.1 * noise(theta) ** 2, 1 + noise(trainer.weights) ** 2, hyper,
             trainer.coming_draws(), trainer.multipliers + 0.1)
 
 

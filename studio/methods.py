@@ -35,16 +35,15 @@ def method_of(spec: OptimizerSpec, objective: Objective, *, path: str = "optimiz
     if kind in GAUSS_NEWTON and reason:
         raise ProblemError(f"{kind} needs a loss that is a sum of squares at single points: {reason}; lbfgs and "
                            "ssbroyden work on any loss", path)
-    size = (len(objective.row_table()[0]), objective.size, memory.available(objective.device))
-    itemsize = objective.dtype.itemsize
+    free = memory.available(objective.device)
+    size = memory.Size(len(objective.row_table()[0]), objective.size, objective.dtype.itemsize, spec.history, spec.form)
     if kind == "auto":
-        kind, why = memory.best(*size, not reason, itemsize)
-        if itemsize < 8:
+        kind, why = memory.best(size, free, not reason)
+        if size.itemsize < 8:
             why += "; in float32 its accuracy ends early, float64 serves it better"
         return Method(kind, why)
-    own = (itemsize, spec.history, spec.form if kind == "levenberg-marquardt" else "auto")
-    if not memory.fits(kind, *size, *own):
-        sentence, other = memory.sentence(kind, *size, *own), memory.WITHOUT_MATRIX.get(kind)
+    if not memory.fits(kind, size, free):
+        sentence, other = memory.sentence(kind, size, free), memory.WITHOUT_MATRIX.get(kind)
         if not fall_back or other is None:
             raise ProblemError(sentence, path)
         return Method(other, f"{sentence.partition(';')[0]}; {other} takes its place")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -34,69 +35,80 @@ WITHOUT_MATRIX = {"levenberg-marquardt": "gauss-newton-cg", "energy-natural-grad
 TITLES = {"levenberg-marquardt": "Levenberg-Marquardt", "energy-natural-gradient": "energy natural gradient descent",
           "spring": "SPRING", "gauss-newton-cg": "gauss-newton-cg", "ssbfgs": "self-scaled BFGS",
           "ssbroyden": "self-scaled Broyden", "lbfgs": "L-BFGS"}
+#: The most parameters that a method takes, whatever memory there is.
+MOST = {"ssbfgs": LARGEST, "ssbroyden": LARGEST}
 
 
-def needed(kind: str, rows: int, parameters: int, itemsize: int = 8, history: int = HISTORY,
-           form: Form = "auto") -> int:
-    """Bytes that a step of a method takes at most, beside what is held anyway; itemsize: of a number.
+@dataclass(frozen=True)
+class Size:
+    """A loss and what its methods were asked for, as far as memory goes.
 
-    history: of L-BFGS. form: of Levenberg-Marquardt, whose smaller one 'auto' is. Other kinds: a few vectors.
+    rows: residuals. itemsize: bytes of a number. history: pairs of L-BFGS. form: of Levenberg-Marquardt, whose smaller
+    one 'auto' is.
     """
-    p, r = parameters, rows
-    vectors = 12 * p * itemsize
-    pieces = 3 * max(PIECE, FEWEST * p) * itemsize + PASS  # a piece, its parts before they are joined, one to come
+
+    rows: int
+    parameters: int
+    itemsize: int = 8
+    history: int = HISTORY
+    form: Form = "auto"
+
+
+def needed(kind: str, size: Size) -> int:
+    """Bytes that a step of a method takes at most, beside what is held anyway; of other kinds a few vectors."""
+    p, r = size.parameters, size.rows
+    vectors = 12 * p
+    pieces = 3 * max(PIECE, FEWEST * p)  # a piece, its parts before they are joined, one to come
     match kind:
         case "levenberg-marquardt" | "spring" | "energy-natural-gradient":
             # the matrix, its factor and a copy of that; or its eigenvectors, those that are kept, LAPACK's workspaces
             copies = 6 if kind == "energy-natural-gradient" else 3
+            form = size.form if kind == "levenberg-marquardt" else "auto"
             held = copies * r * r + r * p if samples_fit_better(form, r, p) else copies * p * p
-            return held * itemsize + pieces + vectors
+            return (held + pieces + vectors) * size.itemsize + PASS
         case "gauss-newton-cg":
-            return HELD + pieces + vectors
+            return HELD + (pieces + vectors) * size.itemsize + PASS
         case "ssbfgs" | "ssbroyden":
             # the matrix before the last step, the one after it, and an identity where the method begins anew; and as
             # many times the pairs that wait, which are copied at each step
-            return 3 * p * p * itemsize + 4 * 2 * PENDING * p * itemsize + PASS + vectors
+            return (3 * p * p + 4 * 2 * PENDING * p + vectors) * size.itemsize + PASS
         case "lbfgs":
             # the pairs before the last step, those after it, and those to come; what each is put together from
-            return 7 * history * p * itemsize + PASS + vectors
-    return PASS + vectors
+            return (7 * size.history * p + vectors) * size.itemsize + PASS
+    return vectors * size.itemsize + PASS
 
 
-def fits(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8, history: int = HISTORY,
-         form: Form = "auto") -> bool:
+def fits(kind: str, size: Size, available: int | None) -> bool:
     """Whether a method's memory is there; True where what is free is not known, but for a matrix that is never kept."""
-    if kind in ("ssbfgs", "ssbroyden") and parameters > LARGEST:
+    if size.parameters > MOST.get(kind, size.parameters):
         return False
-    return available is None or needed(kind, rows, parameters, itemsize, history, form) <= SHARE * available
+    return available is None or needed(kind, size) <= SHARE * available
 
 
-def sentence(kind: str, rows: int, parameters: int, available: int | None, itemsize: int = 8, history: int = HISTORY,
-             form: Form = "auto") -> str:
+def sentence(kind: str, size: Size, available: int | None) -> str:
     """What a method would need, what there is, and what would fit; no full stop, so that it can go on."""
-    if kind in ("ssbfgs", "ssbroyden") and parameters > LARGEST:
-        return (f"{TITLES[kind]} keeps a matrix of parameters by parameters, of {LARGEST:,} at most, and there are "
-                f"{parameters:,}; lbfgs has no such limit")
-    need = size_text(needed(kind, rows, parameters, itemsize, history, form))
-    text = f"{TITLES.get(kind, kind)} with {parameters:,} parameters and {rows:,} residuals needs {need} of memory"
+    p, title = size.parameters, TITLES.get(kind, kind)
+    if p > MOST.get(kind, p):
+        return (f"{title} keeps a matrix of parameters by parameters, of {MOST[kind]:,} at most, and there are {p:,}; "
+                f"{WITHOUT_MATRIX[kind]} has no such limit")
+    text = f"{title} with {p:,} parameters and {size.rows:,} residuals needs {size_text(needed(kind, size))} of memory"
     if available is None:
         return text
     text += f", this machine has {size_text(available)} free"
-    most = largest(kind, rows, available, itemsize, history, form)
+    most = largest(kind, size, available)
     parts = [f"up to {most:,} parameters would fit"] if most else []
     other = WITHOUT_MATRIX.get(kind)
-    if other is not None and fits(other, rows, parameters, available, itemsize):
-        parts.append(f"{other}, which needs {size_text(needed(other, rows, parameters, itemsize))}, would do")
+    if other is not None and fits(other, size, available):
+        parts.append(f"{other}, which needs {size_text(needed(other, size))}, would do")
     return "; ".join([text, ", or ".join(parts)]) if parts else text
 
 
-def largest(kind: str, rows: int, available: int, itemsize: int = 8, history: int = HISTORY,
-            form: Form = "auto") -> int:
+def largest(kind: str, size: Size, available: int) -> int:
     """The most parameters that fit, to two digits; 0 for none. It never falls as the memory grows."""
-    low, high = 0, LARGEST if kind in ("ssbfgs", "ssbroyden") else 10**12
+    low, high = 0, MOST.get(kind, 10**12)
     while low < high:
         middle = (low + high + 1) // 2
-        if fits(kind, rows, middle, available, itemsize, history, form):
+        if fits(kind, replace(size, parameters=middle), available):
             low = middle
         else:
             high = middle - 1
@@ -104,20 +116,20 @@ def largest(kind: str, rows: int, available: int, itemsize: int = 8, history: in
     return low // unit * unit
 
 
-def best(rows: int, parameters: int, available: int | None, least_squares: bool, itemsize: int = 8) -> tuple[str, str]:
+def best(size: Size, available: int | None, least_squares: bool) -> tuple[str, str]:
     """(kind, why in words) of the method for a loss. least_squares: whether it is a sum of squares at single points.
 
     Levenberg-Marquardt for the smallest networks, then self-scaled Broyden, and L-BFGS where its matrix is too large.
     """
-    size = (rows, parameters, available, itemsize)
-    if least_squares and parameters <= FEW and fits("levenberg-marquardt", *size):
-        return "levenberg-marquardt", (f"the loss is a sum of squares, and a linear system of its {parameters:,} "
-                                       "parameters is solved quickly")
-    matrix = f"a matrix of {parameters:,} by {parameters:,} numbers, one row for each parameter,"
-    if parameters > SELF_SCALED:
+    count = f"{size.parameters:,}"
+    if least_squares and size.parameters <= FEW and fits("levenberg-marquardt", size, available):
+        return "levenberg-marquardt", (f"the loss is a sum of squares, and a linear system of its {count} parameters "
+                                       "is solved quickly")
+    matrix = f"a matrix of {count} by {count} numbers, one row for each parameter,"
+    if size.parameters > SELF_SCALED:
         return "lbfgs", f"{matrix} would take long at each step"
-    if not fits("ssbroyden", *size):
-        return "lbfgs", sentence("ssbroyden", *size).partition(";")[0]
+    if not fits("ssbroyden", size, available):
+        return "lbfgs", sentence("ssbroyden", size, available).partition(";")[0]
     return "ssbroyden", f"{matrix} is small enough to be kept"
 
 

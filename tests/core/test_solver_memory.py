@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from core.solvers import memory
 from core.solvers.memory import (
     HISTORY,
+    Size,
     available,
     best,
     fits,
@@ -32,29 +34,30 @@ KINDS = ["levenberg-marquardt", "spring", "energy-natural-gradient", "gauss-newt
 
 
 def test_a_million_parameters() -> None:
-    text = sentence("levenberg-marquardt", 2_000_000, 1_000_000, 20 * GB)
+    size = Size(2_000_000, 1_000_000)
+    text = sentence("levenberg-marquardt", size, 20 * GB)
     assert text.startswith("Levenberg-Marquardt with 1,000,000 parameters and 2,000,000 residuals needs 24 TB of "
                            "memory, this machine has 20 GB free; up to ")
     assert "gauss-newton-cg, which needs " in text and not text.endswith(".")
-    most = largest("levenberg-marquardt", 2_000_000, 20 * GB)
+    most = largest("levenberg-marquardt", size, 20 * GB)
     assert f"up to {most:,} parameters would fit" in text
-    assert fits("levenberg-marquardt", 2_000_000, most, 20 * GB)
-    assert not fits("levenberg-marquardt", 2_000_000, int(1.2 * most), 20 * GB)
+    assert fits("levenberg-marquardt", Size(2_000_000, most), 20 * GB)
+    assert not fits("levenberg-marquardt", Size(2_000_000, int(1.2 * most)), 20 * GB)
 
 
 def test_where_nothing_fits_nothing_is_promised() -> None:
-    text = sentence("ssbroyden", 10, 10**4, 10**6)
+    text = sentence("ssbroyden", Size(10, 10**4), 10**6)
     assert text.endswith("this machine has 1 MB free")
-    assert sentence("spring", 10**5, 10**5, None).endswith("of memory")
-    assert fits("spring", 10**6, 10**6, None), "what is not known is not refused"
+    assert sentence("spring", Size(10**5, 10**5), None).endswith("of memory")
+    assert fits("spring", Size(10**6, 10**6), None), "what is not known is not refused"
 
 
 @given(st.sampled_from(KINDS), st.integers(1, 10**6), st.integers(1, 10**6), st.sampled_from([4, 8]))
 def test_what_is_needed_grows(kind: str, rows: int, parameters: int, itemsize: int) -> None:
-    need = needed(kind, rows, parameters, itemsize)
-    assert 0 < need <= needed(kind, rows, parameters + 1, itemsize)
-    assert need <= needed(kind, rows + 1, parameters, itemsize)
-    assert needed(kind, rows, parameters, 4) <= needed(kind, rows, parameters, 8)
+    need = needed(kind, Size(rows, parameters, itemsize))
+    assert 0 < need <= needed(kind, Size(rows, parameters + 1, itemsize))
+    assert need <= needed(kind, Size(rows + 1, parameters, itemsize))
+    assert needed(kind, Size(rows, parameters, 4)) <= needed(kind, Size(rows, parameters, 8))
     if kind in ("ssbfgs", "ssbroyden"):
         assert need >= 3 * parameters ** 2 * itemsize
     if kind in ("levenberg-marquardt", "spring"):
@@ -73,24 +76,27 @@ def test_what_is_needed_grows(kind: str, rows: int, parameters: int, itemsize: i
     (1_900, 4_900, GB // 4, True, "lbfgs",
      "^self-scaled Broyden with 4,900 parameters .* needs .* of memory, this machine has 250 MB free$")])
 def test_the_best_method(rows: int, parameters: int, free: int | None, squares: bool, kind: str, words: str) -> None:
-    found, why = best(rows, parameters, free, squares)
+    found, why = best(Size(rows, parameters), free, squares)
     assert found == kind
     assert re.search(words, why) and not why.endswith(".")
 
 
 def test_what_is_asked_for_counts() -> None:
-    assert needed("lbfgs", 100, 10**6, history=1000) > 15 * needed("lbfgs", 100, 10**6, history=50)
-    free, size = 8 * GB, (19, 81_201)
-    assert fits("levenberg-marquardt", *size, free) and fits("levenberg-marquardt", *size, free, 8, 50, "samples")
-    assert not fits("levenberg-marquardt", *size, free, 8, 50, "parameters")
-    assert "159 GB" in sentence("levenberg-marquardt", *size, free, 8, 50, "parameters")
-    assert needed("levenberg-marquardt", 5000, 100, form="samples") > needed("levenberg-marquardt", 5000, 100)
+    assert needed("lbfgs", Size(100, 10**6, history=1000)) > 15 * needed("lbfgs", Size(100, 10**6, history=50))
+    free, size = 8 * GB, Size(19, 81_201)
+    of_parameters = replace(size, form="parameters")
+    assert fits("levenberg-marquardt", size, free) and fits("levenberg-marquardt", replace(size, form="samples"), free)
+    assert not fits("levenberg-marquardt", of_parameters, free)
+    assert "159 GB" in sentence("levenberg-marquardt", of_parameters, free)
+    assert needed("spring", of_parameters) == needed("spring", size), "which has no such choice"
+    many = Size(5000, 100)
+    assert needed("levenberg-marquardt", replace(many, form="samples")) > needed("levenberg-marquardt", many)
 
 
 def test_a_matrix_that_is_never_kept_does_not_fit() -> None:
     for free in (None, 10**15):
-        assert fits("ssbroyden", 100, 17_500, free) and not fits("ssbroyden", 100, 17_501, free)
-    assert "at most" in sentence("ssbroyden", 100, 17_501, None)
+        assert fits("ssbroyden", Size(100, 17_500), free) and not fits("ssbroyden", Size(100, 17_501), free)
+    assert "at most" in sentence("ssbroyden", Size(100, 17_501), None)
 
 
 def test_sizes_in_words() -> None:
@@ -209,6 +215,7 @@ def test_a_step_takes_no_more_than_is_said(kind: str, module: str, solver: str, 
                                            steps: int) -> None:
     """Of two sizes, so that what is there at every size, which is said generously, cancels."""
     small, large = (peak(module, solver, width, points, steps) for width in widths)
-    said, taken = needed(kind, large[1], large[0]) - needed(kind, small[1], small[0]), large[2] - small[2]
-    assert large[2] <= needed(kind, large[1], large[0])
+    few, many = (needed(kind, Size(rows, parameters)) for parameters, rows, _ in (small, large))
+    said, taken = many - few, large[2] - small[2]
+    assert large[2] <= many
     assert 0.25 * said <= taken <= 1.15 * said, f"{taken / 1e6:.0f} of {said / 1e6:.0f} MB"

@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 
 from studio import checkup, gallery
-from studio.checkup import ILL, RESULTS, WELL, Ill, Ward, main, merged, run_ill, run_well, write
+from studio.checkup import (
+    HELD_OUT,
+    ILL,
+    RESULTS,
+    SECOND_ORDER,
+    WELL,
+    Ill,
+    Ward,
+    main,
+    merged,
+    run_ill,
+    run_well,
+    write,
+)
 from studio.findings import Remedy
 from studio.rules import RULES
 
@@ -45,6 +58,20 @@ def test_a_healthy_run_has_a_row() -> None:
     assert row["alarms"] == [] and row["changed"] == ["network.hidden"] and math.isfinite(row["error"])
 
 
+def test_a_run_goes_on_in_its_next_phase_and_the_doctor_begins_anew_there() -> None:
+    experiment = gallery.load("new").with_changes({
+        "training.steps": 30, "network.hidden": [6], "phases": [{"steps": 20, "optimizer": {"kind": "ssbroyden"}}]})
+    ward = Ward(experiment, 40)
+    ward.train(20, lambda found: False)
+    before = ward.trainer
+    ward.train(40, lambda found: False)
+    assert ward.trainer is not before and ward.trainer.solver is not None and ward.trainer.iteration == 40
+    assert ward.experiment.optimizer.kind == ward.doctor.experiment.optimizer.kind == "ssbroyden"
+    assert ward.doctor.seen.began >= 30, "what came before says nothing of this phase"
+    ward.train(500, lambda found: False)
+    assert ward.trainer.iteration == 50, "the last phase ends the run"
+
+
 def test_rows_that_are_not_made_again_are_kept(tmp_path: Path) -> None:
     first: dict[str, list[dict[str, Any]]] = {
         "ill": [], "well": [{"name": n, "steps": 1, "changed": [], "error": e, "alarms": [], "notes": []}
@@ -76,5 +103,7 @@ def test_the_published_results_are_of_these_runs() -> None:
     results = json.loads((RESULTS / "doctor.json").read_text(encoding="utf-8"))
     assert [r["name"] for r in results["ill"]] == [case.name for case in ILL]
     assert [r["name"] for r in results["well"]] == [name for name, _, _ in WELL]
+    assert [r["name"] for r in results["held out"]] == [name for name, _, _ in HELD_OUT]
+    assert [r["name"] for r in results["second order"]] == [name for name, _, _ in SECOND_ORDER]
     assert sum(r["found"] and r.get("better", False) for r in results["ill"]) >= 8
     assert [r["name"] for r in results["well"] if r["alarms"]] == []

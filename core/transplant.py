@@ -17,18 +17,19 @@ ENTRANCE = ("encoder U ", "encoder V ", "hidden 1 ")  # begin the names of param
 def transplant(old: Trainer, new: Trainer, *, anew: bool = False) -> tuple[str, ...]:
     """Put what `old` has learned into `new`, which was just built; the names of the parameters that start anew.
 
-    Another optimizer begins with moments of zero, and its decay from here; `anew`: the same one does too. Parameters
-    of the same name and shape are taken over with their moments. Slopes that come or go leave the network's function
-    as it is: those that come start at n a = 1, the values of those that go are multiplied into the weights they belong
-    to. Weights of the loss terms, the iteration and the generator go on; points are drawn anew unless they are of the
-    same number and drawn in the same way. The learning rate is that of `new`. Where the inputs are normalized in
-    another way, the moments of the layers that see them start anew.
+    Another optimizer begins with moments of zero, and its decay from here; `anew`: the same one does too. One with
+    other settings goes on where its memory is of gradients alone (Adam, SOAP, Muon). Parameters of the same name and
+    shape are taken over with their moments. Slopes that come or go leave the network's function as it is: those that
+    come start at n a = 1, the values of those that go are multiplied into the weights they belong to. Weights of the
+    loss terms, the iteration and the generator go on; points are drawn anew unless they are of the same number and
+    drawn in the same way. The learning rate is that of `new`. Where the inputs are normalized in another way, the
+    moments of the layers that see them start anew.
     """
     was, now = _tensors(old), new.theta.double()
     moments = {"m": torch.zeros_like(now), "v": torch.zeros_like(now)}
     fresh = []
-    rescaled = any(not torch.equal(a.scale.double(), b.scale.double()) for a, b in
-                   zip(old.objective.regions, new.objective.regions, strict=False))
+    rescaled = any(not torch.allclose(a.scale.double(), b.scale.double(), rtol=1e-6, atol=0.0) for a, b in
+                   zip(old.objective.regions, new.objective.regions, strict=False))  # not by rounding alone
     theirs = {p.name: p for p in old.objective.parameters}
     for p in new.objective.parameters:
         source = theirs.get(p.name)
@@ -56,9 +57,13 @@ def transplant(old: Trainer, new: Trainer, *, anew: bool = False) -> tuple[str, 
     keeps = old.point_weights == new.point_weights and old.multipliers.shape == new.multipliers.shape
     tensors["multipliers"] = old.multipliers.to(dtype) if keeps else new.multipliers
     tensors["points"] = old.points.to(dtype) if _same_points(old, new) else torch.zeros(0, dtype=dtype)
-    if anew or not _same_function(old, new, fresh):
+    lasting = not (anew or rescaled) and _lasting(old, new, fresh)
+    if lasting:
+        tensors |= {key: tensor.to(dtype) for key, tensor in tensors.items()
+                    if key.startswith("solver.") and tensor.is_floating_point()}
+    elif anew or not _same_function(old, new, fresh):
         tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith("solver.")}
-    if anew or type(old.optimizer) is not type(new.optimizer) or old.solver != new.solver:
+    if anew or type(old.optimizer) is not type(new.optimizer) or (old.solver != new.solver and not lasting):
         tensors |= {"m": torch.zeros_like(new.m), "v": torch.zeros_like(new.v)}
         numbers["begun"] = old.iteration  # another optimizer begins here
     numbers |= {"rule": new.balancing.rule, "learning_rate": new.learning_rate}
@@ -69,6 +74,13 @@ def transplant(old: Trainer, new: Trainer, *, anew: bool = False) -> tuple[str, 
 def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     state = trainer.state()  # of the last good step
     return {key: state.tensors[key].double() for key in ("theta", "m", "v")}
+
+
+def _lasting(old: Trainer, new: Trainer, fresh: list[str]) -> bool:
+    """Whether the method is the same one, but for its settings, and its memory is of gradients of these parameters."""
+    a, b = old.objective.parameters, new.objective.parameters
+    return (old.solver is not None and type(old.solver) is type(new.solver) and getattr(new.solver, "lasting", False)
+            and not fresh and [(p.name, p.shape) for p in a] == [(p.name, p.shape) for p in b])
 
 
 def _same_function(old: Trainer, new: Trainer, fresh: list[str]) -> bool:

@@ -86,12 +86,20 @@ class Course:
         later = [phase.seconds for phase in self.experiment.phases[self.place.phase:]]
         return here, None if here is None or not all(later) else here + sum(later)
 
-    def tell_end(self, trainer: Trainer) -> None:
-        """The journal says, and the doctor reads, that a method has ended its phase by itself, where it has."""
-        if not trainer.done:
-            return
+    def tell_end(self, trainer: Trainer, why: str = "") -> None:
+        """The journal says why this phase has ended; '' where that need not be said.
+
+        The doctor reads 'done', that a method has ended its phase by itself. Of the last phase the end of its steps is
+        that of the run, which says it.
+        """
         number, phases, now = self.place.phase + 1, len(self.experiment.phases) + 1, self.now
         made, most = trainer.iteration - self.place.began, self.end - self.place.began
+        if not trainer.done:
+            if why and not (self.last and made >= most):
+                after = f" after {made:,} of {most:,} steps" if made < most else ""
+                self._tell("phase-end", f"phase {number} of {phases}, {now.optimizer.kind}, has ended{after}: {why}",
+                           json.dumps({"phase": number, "phases": phases, "kind": now.optimizer.kind, "why": why}))
+            return
         of = f" phase {number} of {phases}" if phases > 1 else ""
         self._tell("done", f"{now.optimizer.kind} has ended{of} by itself, after {made:,} of {most:,} steps in "
                            f"{now.training.precision}: {trainer.done}", json.dumps({

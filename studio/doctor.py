@@ -27,8 +27,8 @@ GRAVEST = (Severity.SERIOUS, Severity.WARNING, Severity.NOTE)
 SETTINGS = {"balancing": "balancing.rule", "learning_rate": "optimizer.learning_rate"}
 
 
-#: Events that stay true whatever is changed: what contradicts the exact solution, and how a phase has ended.
-LASTING = ("check", "done")
+#: Events that stay true whatever is changed: what contradicts the exact solution, which phase it is, how one has ended.
+LASTING = ("check", "phase", "done")
 
 #: Settings of methods that follow the gradient; those that need a loss that stays the same do not have, or bear, them.
 OF_GRADIENTS = ("optimizer.", "sampling.", "balancing.rule", "balancing.direction", "balancing.points")

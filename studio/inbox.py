@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 Command = tuple[str, object]
+URGENT = frozenset({"pause", "stop", "close", "next_phase", "switch", "change", "undo"})
 PATIENCE = 0.1  # seconds that a run at rest waits for a command at a time
 
 
@@ -30,12 +31,11 @@ class Inbox:
             yield self._early.popleft()
 
     def urgent(self) -> bool:
-        """Whether somebody waits for the run to pause, to end, or to go on with another phase.
-
-        Every command is kept for later.
+        """Whether somebody waits for the run to pause, to end, or to go on in another way: what is under way is of no
+        use to them then, or is made anew. Every command is kept for later.
         """
         self._collect()
-        return any(kind in ("pause", "stop", "close", "next_phase", "switch") for kind, _ in self._early)
+        return any(kind in URGENT for kind, _ in self._early)
 
     def over(self) -> bool:
         """Whether 'stop' or 'close' has come. Every command is kept for later."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +39,10 @@ MOST_GUESSED = 0.3  # seconds; a guess must not keep a kind from ever looking
 GRADIENTS = 0.01  # seconds that the first look at the gradients is taken to cost
 FIRST = 0.1  # seconds that a first look is charged at most: what it loads and builds will not come again
 OLD = 0.3  # weight of the newest cost in the average
+#: Seconds of training after which a kind may look again though its cadence has not passed: steps may be long ones.
+LATER = 3.0
+AGAIN = 0.3  # seconds of training between two askings whether one may
+AT_ONCE = 1.0  # a first look at another method that costs more, in seconds, waits until it is earned
 
 
 class Diagnostic(Protocol):
@@ -57,8 +61,9 @@ class Instruments:
     A kind looks when its cadence has passed and its price has been earned: diagnostics as a whole may take `share` of
     the time that the training takes, and each kind saves its part of that in an account of its own, so that none
     starves and none waits for another: the dear ones look less often. One that somebody looks at looks for the first
-    time without waiting. 'error', the relative L2 error, is one of them, though it makes no frame. stop: asked while a
-    look takes long.
+    time without waiting. Where steps are long, `LATER` seconds are enough in the place of a cadence; of one engine
+    from first to last only for what is in sight, so that what is recorded depends on the steps alone. 'error', the
+    relative L2 error, is one of them, though it makes no frame. stop: asked while a look takes long.
     """
 
     def __init__(self, experiment: Experiment, fields: FieldsDiagnostic,
@@ -79,6 +84,9 @@ class Instruments:
         self.counts = dict.fromkeys(self.kinds, 0)
         self._cost: dict[str, float] = {}  # of one look, averaged
         self._last = dict.fromkeys(self.kinds, -1)  # step of the last look
+        self._glanced = dict.fromkeys(self.kinds, -1)  # of the last one that is not kept
+        self._when = dict.fromkeys(self.kinds, -math.inf)  # seconds of training before the last one of either
+        self._anew: set[str] = set()  # kinds that have not seen this trainer, but one before it
         self._absent: set[str] = set()  # kinds of which this trainer has nothing
         self._saved = dict.fromkeys(self.kinds, 0.0)
         self._share_out(START * self.share, self.kinds)
@@ -86,10 +94,11 @@ class Instruments:
         self._earned = 0.0  # training seconds that are shared out already
 
     def continue_from(self, other: Instruments) -> None:
-        """Go on with another trainer of the same run: what was spent and looked at stays known."""
+        """Go on with another trainer of the same run: what was spent stays known, and all look anew soon."""
         self.seconds, self.counts, self._cost, self._last = other.seconds, other.counts, other._cost, other._last
         self._saved, self._debt, self._earned = other._saved, other._debt, other._earned
-        self.in_sight = other.in_sight
+        self.in_sight, self._glanced, self._when = other.in_sight, other._glanced, other._when
+        self._anew = {kind for kind in self.diagnostics if self._last[kind] >= 0}
 
     def due(self, step: int, training_seconds: float, wanted: Set[str], *, everything: bool = False) -> list[str]:
         """The kinds of `wanted` that are to look now. everything: all of them, whatever it costs."""
@@ -97,13 +106,40 @@ class Instruments:
         self._earn(training_seconds, kinds)
         if everything:
             return [kind for kind in kinds if self._last[kind] != step]
-        out = [kind for kind in kinds if kind in self.punctual and step % self.every[kind] == 0
-               and self._last[kind] != step]
-        waiting = [kind for kind in kinds if kind not in self.punctual
-                   and (self._last[kind] < 0 or step - self._last[kind] >= self.every[kind])]
-        first = [kind for kind in waiting if self._last[kind] < 0 and kind in self.in_sight]
+        out = [kind for kind in kinds if kind in self.punctual and (kind in self._anew or (
+            step % self.every[kind] == 0 and self._last[kind] != step))]
+        waiting = [kind for kind in kinds if kind not in self.punctual and (
+            self._last[kind] < 0 or kind in self._anew or step - self._last[kind] >= self.every[kind]
+            or (self._by_time(kind) and self._stale(kind, step)))]
+        first = [kind for kind in waiting if kind in self.in_sight and (
+            self._last[kind] < 0 or (kind in self._anew and self._price(kind) <= AT_ONCE))]
         out += first[:1]  # one at a time: a person waits for it, but not for all of them together
         return out + [kind for kind in waiting if kind not in out and self._saved[kind] >= self._price(kind)]
+
+    def glances(self, step: int, wanted: Set[str]) -> list[str]:
+        """After `due`: the kinds in sight that may look to be shown only, because what is kept comes at a cadence."""
+        return [kind for kind in self._possible(wanted) if kind in self.punctual and kind in self.in_sight
+                and kind in self.diagnostics and self._stale(kind, step) and self._debt <= 0]
+
+    def once(self, step: int, training_seconds: float, wanted: Set[str], most: float) -> Iterator[str]:
+        """Those of `wanted` that have not seen this step, the most asked for first, as long as `most` seconds last.
+
+        Each is to be observed before the next one is asked for; what is dear, or of unknown price, is left out.
+        """
+        kinds = self._possible(wanted)
+        self._earn(training_seconds, kinds)
+        spent = sum(self.seconds.values())
+        waiting = [kind for kind in kinds if kind in self.diagnostics and self._last[kind] != step
+                   and (kind in self._cost or kind in PUNCTUAL)]
+        for kind in sorted(waiting, key=lambda kind: (kind not in PUNCTUAL, self._price(kind))):
+            if sum(self.seconds.values()) - spent + self._price(kind) <= most:
+                yield kind
+
+    def next_time(self, wanted: Set[str]) -> float:
+        """Seconds of training at which something may be due, however few steps are made until then."""
+        nearest = min((-math.inf if kind in self._anew else self._when[kind] + LATER
+                       for kind in self._possible(wanted) if self._by_time(kind)), default=math.inf)
+        return max(nearest, self._earned + AGAIN)
 
     def next_look(self, step: int, wanted: Set[str]) -> int:
         """The first step after this one at which something may be due, so that others need not ask."""
@@ -116,27 +152,29 @@ class Instruments:
                 nearest = min(nearest, max(self._last[kind] + every, step + 10))
         return nearest
 
-    def observe(self, kind: str, trainer: Trainer) -> Frame | None:
-        """Let one look, and charge it."""
+    def observe(self, kind: str, trainer: Trainer, *, kept: bool = True) -> Frame | None:
+        """Let one look, and charge it. kept: not only shown."""
         begun = time.perf_counter()
         try:
             with np.errstate(all="ignore"):  # what overflows is shown as such
                 frame = self.diagnostics[kind].observe(trainer)
         except Stopped:
-            self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=False)
+            self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=False, kept=kept)
             return None
         if frame is None and trainer.iteration > 1:
             self._absent.add(kind)
-        self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=frame is not None)
+        self.charge(kind, time.perf_counter() - begun, trainer.iteration, seen=frame is not None, kept=kept)
         return frame
 
-    def charge(self, kind: str, cost: float, step: int, *, seen: bool = True) -> None:
+    def charge(self, kind: str, cost: float, step: int, *, seen: bool = True, kept: bool = True) -> None:
         """A look at this step has cost so many seconds."""
         self.seconds[kind] += cost
         self.counts[kind] += seen
         old = self._cost.get(kind)
         self._cost[kind] = cost if old is None else old + OLD * (cost - old)
-        self._last[kind] = step
+        (self._last if kept else self._glanced)[kind] = step
+        self._when[kind] = self._earned
+        self._anew.discard(kind)
         if old is None:
             cost = min(cost, FIRST)
         if kind in self.punctual:
@@ -154,6 +192,14 @@ class Instruments:
 
     def _possible(self, wanted: Set[str]) -> list[str]:
         return [k for k in self.kinds if k in wanted and self.every[k] and k not in self._absent]
+
+    def _by_time(self, kind: str) -> bool:
+        """Whether seconds count too, and not only the cadence."""
+        return kind in self.in_sight or not self.punctual
+
+    def _stale(self, kind: str, step: int) -> bool:
+        return (step > max(self._last[kind], self._glanced[kind])
+                and self._earned - self._when[kind] >= LATER)
 
     def _price(self, kind: str) -> float:
         """Seconds that the next look of a kind will probably cost."""

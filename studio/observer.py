@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from core.device import on_cpu
@@ -27,6 +28,7 @@ from studio.messages import METHOD, Event
 from studio.timing import Clock
 
 DOCTOR_EVERY = 1.0  # seconds
+ONCE = 2.0  # seconds that looks may take which no step follows
 UNDISTURBED = 0.4  # of their share is what diagnostics take in a process of its own
 T = TypeVar("T")
 
@@ -51,7 +53,8 @@ class Observer:
         self._points: Tensor | None = None  # the draws of the last step, where new ones are worth a word
         self._rarely_drawn = False
         self._error_due = False  # the next numbers are to have the error
-        self.next_look = 0  # the step at which a diagnostic may be due again
+        self.show = put  # takes a frame that is seen now, and is not to be kept
+        self._next_look, self._next_time = 0, 0.0  # the step, and the seconds of training, at which one may be due
         self._next_doctor = 0.0
 
     def begin(self, experiment: Experiment, trainer: Trainer) -> None:
@@ -67,7 +70,7 @@ class Observer:
             self.doctor = Doctor(experiment)
         else:
             self.doctor.change(experiment)
-        self.findings, self.next_look = (), 0
+        self.findings, self._next_look = (), 0
         self.readings = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
         every = experiment.sampling.every
         self._rarely_drawn = every >= 100 and every * 100 >= experiment.training.steps
@@ -78,7 +81,7 @@ class Observer:
         if not isinstance(value, Iterable):
             raise ValueError(f"{value!r} are no kinds of frames")
         kinds = frozenset(map(str, value))
-        self.next_look = 0
+        self._next_look = 0
         if self.instruments is not None:
             self.instruments.in_sight = kinds
         return kinds
@@ -113,17 +116,42 @@ class Observer:
         for kind in instruments.due(step, seconds, kinds, everything=end or single):
             if kind == "error":
                 self._error_due = True
-                continue
-            try:
-                frame = instruments.observe(kind, on_cpu(trainer))
-            except Exception as error:  # whoever looks must not end the run
-                instruments.give_up(kind)
-                self._tell("diagnostic", f"the diagnostic '{kind}' fails on this run and is left out from here on: "
-                                         f"{error}", traceback.format_exc())
-                continue
-            if frame is not None:
-                self.keep(frame)
-        self.next_look = instruments.next_look(step, kinds)
+            else:
+                self._observe(kind, trainer)
+        for kind in instruments.glances(step, kinds):
+            self._observe(kind, trainer, kept=False)
+        self._next_look, self._next_time = instruments.next_look(step, kinds), instruments.next_time(kinds)
+
+    def may_look(self, step: int, seconds: float) -> bool:
+        """Whether something may be due; seconds: of training so far."""
+        return step >= self._next_look or seconds >= self._next_time
+
+    def look_once(self, trainer: Trainer, seconds: float, wanted: Set[str] | None, *, kept: bool = True) -> None:
+        """Let those look that have not seen this step, because none follows for now. That takes a few seconds at most.
+
+        wanted: as in `look`. kept: False where those that come at their cadence are only shown.
+        """
+        instruments, step = self.instruments, trainer.iteration
+        if instruments is None or not step or not bool(torch.isfinite(trainer.theta).all()):
+            return  # nothing was trained, or there is nothing to see
+        kinds = set(instruments.kinds) if wanted is None else wanted
+        for kind in instruments.once(step, seconds, kinds, ONCE):
+            self._observe(kind, trainer, kept=kept or kind not in instruments.punctual)
+
+    def _observe(self, kind: str, trainer: Trainer, *, kept: bool = True) -> None:
+        """Let one look, and hand on what it has seen."""
+        assert self.instruments is not None
+        try:
+            frame = self.instruments.observe(kind, on_cpu(trainer), kept=kept)
+        except Exception as error:  # whoever looks must not end the run
+            self.instruments.give_up(kind)
+            self._tell("diagnostic", f"the diagnostic '{kind}' fails on this run and is left out from here on: {error}",
+                       traceback.format_exc())
+            return
+        if frame is not None and kept:
+            self.keep(frame)
+        elif frame is not None:
+            self.show(frame)
 
     def measure(self, trainer: Trainer, seconds: float, losses: Sequence[float], weights: Sequence[float],
                 rate: float, *, evaluate: bool) -> None:
@@ -151,10 +179,11 @@ class Observer:
         self.keep(frame)
 
     def remember(self, frame: ScalarsFrame) -> None:
-        """The numbers that the status shows from now on."""
+        """The numbers that the status shows from now on; of a method only those of this frame's."""
         self.losses = dict(frame.losses)
         self.relative_l2 = dict(frame.relative_l2) or self.relative_l2
-        self.readings |= frame.readings
+        others = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
+        self.readings = others | dict(frame.readings)
 
     def keep_bins(self, frame: Frame) -> None:
         """Histograms of one run share their bins, also after it was stopped; frame: one with histograms."""

@@ -195,7 +195,7 @@ def watched(experiment: Experiment, place: Place) -> Experiment:
     The phases of the whole run stay in it, so that the doctor knows what follows.
     """
     now = at(experiment, place).model_copy(update={"phases": experiment.phases})
-    return with_part(now, "training", steps=place.end(experiment)) if place.phase else now
+    return with_part(now, "training", steps=place.end(experiment)) if place.phase or place.began else now
 
 
 def with_part(experiment: Experiment, part: str, **changes: Any) -> Experiment:

@@ -6,11 +6,14 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from studio.experiment import Experiment
 from studio.messages import ENDED, METHOD, RunState, Status
+from studio.phases import Place, kind_of, steps_of
+from studio.run_layout import RunFileError
 from studio.run_reader import Run
 
 BAR = 20  # characters
@@ -38,6 +41,45 @@ def total_loss(status: Status) -> float | None:
     if not status.losses:
         return None
     return math.fsum(status.weights.get(term, 1.0) * loss for term, loss in status.losses.items())
+
+
+def share(status: Status) -> float:
+    """How much of a run is done, 0 to 1: of its steps or, where phases may end by their seconds, of its seconds."""
+    if status.state is RunState.FINISHED:
+        return 1.0
+    of_steps = status.step / max(1, status.total_steps)
+    known = status.phases > 1 and status.seconds_left is not None and status.seconds > 0
+    of_seconds = status.seconds / (status.seconds + (status.seconds_left or 0.0)) if known else 0.0
+    return min(1.0, max(of_steps, of_seconds))
+
+
+def share_of_phase(status: Status, limit: float) -> float:
+    """How much of the present phase is done, 0 to 1. limit: the seconds that it may take; 0 for no limit."""
+    if status.state is RunState.FINISHED:
+        return 1.0
+    rest, rate, left = status.phase_steps - status.phase_step, status.steps_per_second, status.phase_seconds_left
+    # what is left is the less of two; where it is that of the steps, it says nothing about the limit
+    limited = limit > 0 and left is not None and (rate <= 0 or left < 0.999 * rest / rate)
+    of_seconds = 1.0 - (left or 0.0) / limit if limited else 0.0
+    return min(1.0, max(status.phase_step / max(1, status.phase_steps), of_seconds))
+
+
+def standing(run: Run) -> dict[str, Any]:
+    """Where a kept run is among its phases, as the fields of a Status, with the changes made while it trained.
+
+    What of that is damaged is taken from the experiment: the rest of the run can be shown all the same.
+    """
+    experiment, place = run.experiment, Place()
+    with suppress(RunFileError, ValueError):
+        experiment = run.current
+        checkpoint = run.latest_checkpoint()
+        place = Place.from_meta(checkpoint[2]) if checkpoint is not None else place
+    if place.phase > len(experiment.phases):
+        place = Place()
+    total = run.step if run.state == RunState.FINISHED else max(run.step, place.total(experiment))
+    return {"total_steps": total, "phase": place.phase + 1, "phases": len(experiment.phases) + 1,
+            "phase_name": place.kind or kind_of(experiment, place.phase), "phase_step": run.step - place.began,
+            "phase_steps": steps_of(experiment, place.phase)}
 
 
 def parts(status: Status) -> list[str]:
@@ -92,8 +134,7 @@ class Progress:
         if now < self._next and status.state is self._state:
             return
         self._next, self._state = now + self._interval, status.state
-        share = 100.0 * status.step / max(1, status.total_steps)
-        self._write(f"{share:3.0f} %  " + "  ".join(parts(status)) + "\n")
+        self._write(f"{100 * share(status):3.0f} %  " + "  ".join(parts(status)) + "\n")
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -107,9 +148,9 @@ class Progress:
         self._shown = ""
 
     def _line(self, status: Status, width: int) -> str:
-        share = min(1.0, status.step / max(1, status.total_steps))
-        filled = round(BAR * share)
-        bar = f"{self._full * filled}{self._empty * (BAR - filled)} {100 * share:3.0f} %"
+        done = share(status)
+        filled = round(BAR * done)
+        bar = f"{self._full * filled}{self._empty * (BAR - filled)} {100 * done:3.0f} %"
         line = bar
         for part in parts(status):
             if len(line) + 2 + len(part) > width:
@@ -179,14 +220,15 @@ def summary(run: Run) -> str:
     made = run.created[:16].replace("T", " ")
     ended = run.state in {str(state) for state in ENDED}
     state = run.state if run.closed or ended else f"{run.state} when it was last written"
-    experiment = run.experiment
+    experiment, where = run.experiment, standing(run)
+    phase = f", phase {where['phase']} of {where['phases']} ({where['phase_name']})" if where["phases"] > 1 else ""
     rows = [
         ("experiment", " ".join(part for part in (experiment.name, experiment.label) if part)),
         ("title", experiment.title),
         ("run file", f"{run.path}, made {made} UTC"),
         (
             "state",
-            f"{state}, step {run.step:,} of {experiment.total_steps:,}, seed {experiment.training.seed}",
+            f"{state}, step {run.step:,} of {where['total_steps']:,}{phase}, seed {experiment.training.seed}",
         ),
         (
             "training",

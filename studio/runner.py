@@ -26,6 +26,7 @@ from studio.engines import Engines
 from studio.exact_check import contradictions
 from studio.experiment import Experiment, ExperimentError
 from studio.findings import Remedy
+from studio.going_on import go_on, place_of
 from studio.inbox import Command, Inbox
 from studio.instruments import options_of
 from studio.mailbox import Mailbox
@@ -57,6 +58,7 @@ class Runner(Telling):
         self._closing = False
         self._clock = self._observer.clock
         self._next_poll = self._next_note = 0.0
+        self._observer.show = mailbox.put_frame
         self._demands = Demands(self._inbox, self._say_busy, self._observer.keep, self._event)
 
     def run(self) -> None:
@@ -94,8 +96,9 @@ class Runner(Telling):
             self.mailbox.put_status(run_file=str(path))  # may be NAME-2
         run = load_run(self._resume_from) if self._resume_from is not None else None
         checkpoint = run.latest_checkpoint() if run is not None else None
-        if checkpoint is not None:
-            self._course = course = Course(course.experiment, self._event, Place.from_meta(checkpoint[2]))
+        if run is not None and checkpoint is not None:
+            place = place_of(Place.from_meta(checkpoint[2]), run.current, course.experiment)
+            self._course = course = Course(course.experiment, self._event, place)
         self._use(course.begin(again=run is not None))
         self._observer.begin(course.watched, self.trainer)
         if run is not None:
@@ -131,7 +134,8 @@ class Runner(Telling):
         return True
 
     def _go_on_from(self, run: Run, step: int, tensors: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        self.trainer.load(State({k: torch.from_numpy(v.copy()) for k, v in tensors.items()}, meta))
+        state = State({k: torch.from_numpy(v.copy()) for k, v in tensors.items()}, meta)
+        others = go_on(self.trainer, self._course.now, run.current, Place.from_meta(meta), state)
         self._seconds = float(meta.get("seconds", 0.0))
         past = [s for s in run.scalars if s.step <= step]
         for frame in past:
@@ -143,6 +147,8 @@ class Runner(Telling):
         self._records.copy(run, step)
         self._commit()
         anew = "; the optimizer, whose memory was too large for that file, begins anew" if meta.get("left_out") else ""
+        if others:
+            anew += f"; changed since: {', '.join(others)}, so that what is of another loss or method begins anew"
         self._event("resumed", f"goes on from step {step} of {run.path.name}, whose last steps were made by the "
                                f"{meta.get('engine', 'eager')} engine{anew}", json.dumps(str(run.path)))
 
@@ -188,7 +194,7 @@ class Runner(Telling):
                 shown = step == 1 or last or self._single > 0 or took > SLOW
                 if shown or step % d.scalars_every == 0 or step % d.error_every == 0:
                     now = self._record(losses, weights.tolist(), rate, took, last=last)
-                if step >= self._observer.next_look or last or self._single:
+                if self._observer.may_look(step, self._seconds) or last or self._single:
                     now = self._look(step, end=last and self._course.last)
                 if step % d.checkpoint_every == 0:
                     self._checkpoint()
@@ -219,27 +225,28 @@ class Runner(Telling):
     def _go_on_after_phase(self) -> bool:
         """The next phase, or the end of the run: False then, and where the next one cannot begin."""
         step, course = self.trainer.iteration, self._course
+        why = self._over()
         if not course.last:
-            return self._next_phase()
-        course.tell_end(self.trainer)
+            return self._next_phase(why)
+        course.tell_end(self.trainer, why)
         self._observer.examine(step)
-        done = f": {self.trainer.done}" if self.trainer.done else ""
-        self._event("finish", f"finished after {step} steps, {self._seconds:.1f} s of training{done}")
+        early = f": {why}" if self.trainer.done or step < course.end else ""
+        self._event("finish", f"finished after {step} steps, {self._seconds:.1f} s of training{early}")
         self._checkpoint()
         self._pace.measure(self._seconds, step, last=True)
         course.finish(step)
         self._end(RunState.FINISHED, "")
         return False
 
-    def _next_phase(self) -> bool:
-        """Go on with the next phase now; False where it cannot begin, which pauses the run."""
+    def _next_phase(self, why: str) -> bool:
+        """Go on with the next phase now; False where it cannot begin, which pauses the run. why: this one is over."""
         try:
-            place, trainer, why = self._course.advance(self.trainer, self._seconds)
+            place, trainer, reason = self._course.advance(self.trainer, self._seconds)
         except (ProblemError, ValueError) as error:
             self._pause(f"the next phase cannot begin: {error}")
             return False
-        self._course.tell_end(self.trainer)
-        self._course.enter(place, trainer, why)
+        self._course.tell_end(self.trainer, why)
+        self._course.enter(place, trainer, reason)
         self._go_on_with(trainer, moved=True, wait=True)
         return True
 
@@ -311,33 +318,27 @@ class Runner(Telling):
                 self._status(message="")
             case "pause" if self._state is RunState.RUNNING:
                 self._pause("")
+                if self._watched:  # who looks at the run at rest sees the step at which it rests
+                    self._observer.look_once(self.trainer, self._seconds, self._watched, kept=False)
+                    self._commit()
             case "step" if self._state in IDLE or self._single:
                 self._state = RunState.RUNNING
                 self._single += 1
             case "stop":
                 self._event("stop", f"stopped at step {step}")
+                self._observer.look_once(self.trainer, self._seconds, None if self._records.kept else self._watched)
                 self._checkpoint()
                 kept = "; the run is kept" if self._records.kept else ""
                 self._end(RunState.STOPPED, f"stopped at step {step}{kept}")
-            case "weight":
-                assert isinstance(value, tuple)
-                term, weight = value
-                self.trainer.set_weight(term, weight)
-                self._event("weight", f"weight of {term} set to {weight:g}", json.dumps([term, weight]))
-            case "balancing":
-                self.trainer.set_balancing(str(value))
-                self._event("balancing", f"balancing set to {value}", json.dumps(value))
+            case "weight" | "balancing" | "learning_rate":
+                self._surgery.set_by_hand(kind, value, self.trainer)
+                self._status()
             case "change" | "undo" | "switch":
                 self._operate(kind, value)
             case "next_phase" if self._course.last:
                 self._event("change-refused", "there is no phase after this one")
             case "next_phase":
-                self._next_phase()
-            case "learning_rate":
-                self.trainer.set_learning_rate(float(value))  # type: ignore[arg-type]
-                self._event("learning_rate", f"learning rate set to {value:g}", json.dumps(value))
-        if kind in ("weight", "balancing", "learning_rate"):
-            self._status()
+                self._next_phase("the next phase was asked for")
 
     def _view(self, kind: str, options: Mapping[str, Any]) -> None:
         """What a diagnostic looks at from now on; it looks at once."""
@@ -362,7 +363,7 @@ class Runner(Telling):
                 case PhaseSpec():
                     trainer = self._surgery.switch(value, self._course, self.trainer, self._seconds)
                 case _:
-                    trainer = self._surgery.undo(self._course, self.trainer)
+                    trainer = self._surgery.undo(self._course, self.trainer, self._seconds)
         except (ExperimentError, ProblemError, ValueError) as error:
             self._event("change-refused", str(error) if kind == "undo" else f"this cannot be changed now: {error}")
             return

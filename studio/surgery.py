@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core.trainer import State, Trainer
 from core.transplant import transplant
@@ -21,12 +22,12 @@ class Surgery:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._done: list[tuple[Alteration, State]] = []  # with the state before each
+        self._done: list[_Done] = []
 
     @property
     def words(self) -> tuple[str, ...]:
         """What was changed and can be undone, oldest first."""
-        return tuple(a.text or ", ".join(a.changes) for a, _ in self._done)
+        return tuple(done.alteration.text or ", ".join(done.alteration.changes) for done in self._done)
 
     def apply(self, remedy: Remedy, course: Course, trainer: Trainer) -> Trainer:
         """The trainer to go on with; settings that the phase has of its own are changed there.
@@ -53,25 +54,27 @@ class Surgery:
         changed = altered(course.experiment, remedy)
         before = _parameters(trainer)
         place, new, why = course.advance(trainer, seconds, changed)
-        self._note(remedy, f"{remedy.text} for at most {phase.steps:,} steps", course, before, switch=True)
+        self._note(remedy, f"{remedy.text} for at most {phase.steps:,} steps", course, before, seconds, switch=True)
         course.experiment = changed
         course.enter(place, new, why)
         return new
 
-    def undo(self, course: Course, trainer: Trainer) -> Trainer:
+    def undo(self, course: Course, trainer: Trainer, seconds: float) -> Trainer:
         """Take the last change back; where a part of the network had started anew, its old parameters come back.
 
-        Raises ValueError where there is none.
+        A phase that comes back has its steps and seconds still before it, but for those that it had made itself.
+        seconds: of training so far. Raises ValueError where there is none.
         """
         if not self._done:
             raise ValueError("there is no change that could be undone")
-        alteration, before = self._done[-1]
+        alteration, before = self._done[-1].alteration, self._done[-1].before
         if course.place.phase > len(alteration.before.phases) and not alteration.switch:
             raise ValueError(f"the run is in phase {course.place.phase + 1}, which came by the last change")
         place = _kept(course, alteration.before, course.place)
         if alteration.switch:
             there = course.place.phase == alteration.place.phase + 1
-            place = alteration.place if there else replace(course.place, phase=course.place.phase - 1)
+            place = (self._done[-1].resumed(trainer.iteration, seconds) if there
+                     else replace(course.place, phase=course.place.phase - 1))
         new, place, _ = successor(course, alteration.before, place, trainer)
         if alteration.replaces:
             numbers = {**before.numbers, "iteration": trainer.iteration}
@@ -83,6 +86,8 @@ class Surgery:
                 then.load(state)
                 transplant(then, new, anew=True)
         self._done.pop()
+        if alteration.switch:
+            self._done = [done.moved(alteration.place, place) for done in self._done]
         self._tell("undo", f"undone: {alteration.text or ', '.join(alteration.changes)}",
                    json.dumps(dict(alteration.changes)))
         back = alteration.switch and course.place.phase != place.phase
@@ -91,10 +96,48 @@ class Surgery:
             course.announce(new)
         return new
 
-    def _note(self, remedy: Remedy, text: str, course: Course, before: State, *, switch: bool = False) -> None:
+    def set_by_hand(self, kind: str, value: Any, trainer: Trainer) -> None:
+        """A weight (term, value), the balancing rule or the learning rate from here on; no change that is undone."""
+        match kind:
+            case "weight":
+                term, weight = value
+                trainer.set_weight(term, weight)
+                self._tell("weight", f"weight of {term} set to {weight:g}", json.dumps([term, weight]))
+            case "balancing":
+                trainer.set_balancing(str(value))
+                self._tell("balancing", f"balancing set to {value}", json.dumps(value))
+            case "learning_rate":
+                trainer.set_learning_rate(float(value))
+                self._tell("learning_rate", f"learning rate set to {value:g}", json.dumps(value))
+
+    def _note(self, remedy: Remedy, text: str, course: Course, before: State, seconds: float = 0.0, *,
+              switch: bool = False) -> None:
         alteration = Alteration(remedy.text, dict(remedy.changes), course.experiment, course.place, switch)
-        self._done.append((alteration, before))
+        self._done.append(_Done(alteration, before, seconds))
         self._tell("change", text, json.dumps({"text": remedy.text, "changes": dict(remedy.changes)}))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A change, the state before it and, of a switch, the seconds of training before it."""
+
+    alteration: Alteration
+    before: State
+    seconds: float
+
+    def resumed(self, step: int, seconds: float) -> Place:
+        """Where the run is when a switch is undone at this step: what came in between is not the phase's own."""
+        place = self.alteration.place
+        return replace(place, began=place.began + step - int(self.before.numbers["iteration"]),
+                       seconds=place.seconds + seconds - self.seconds)
+
+    def moved(self, old: Place, new: Place) -> _Done:
+        """The same where the phase in which it was made has come back, and counts as begun later."""
+        place = self.alteration.place
+        if (place.phase, place.began) != (old.phase, old.began) or new.phase != old.phase:
+            return self
+        return replace(self, alteration=replace(self.alteration, place=replace(
+            place, began=new.began, seconds=new.seconds)))
 
 
 def _parameters(trainer: Trainer) -> State:

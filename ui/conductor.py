@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
 from studio.messages import ENDED, RunState
+from studio.phases import PhaseSpec
 from ui import dialogs
-from ui.banner import WARNING, Notice
+from ui.background import Background
+from ui.banner import DANGER, WARNING, Notice
+from ui.going_on import to_go_on
 from ui.governor import Drawable
 from ui.panels.panel import Lane
 from ui.replay import Replay
@@ -29,6 +33,10 @@ class Conductor(QObject):
         self._window = window
         self._control = window.control
         self._shown: tuple[Lane, ...] = ()
+        self._kept: tuple[Replay, ...] = ()  # the kept runs in the panels, which nothing has been trained of
+        self._form: tuple[Lane, ...] = ()  # what the form said when a kept run was gone on with
+        self._asked: tuple[Path, ...] = ()  # the runs that are being read, to be gone on with
+        self._reading: Background[list[Replay]] = Background("reading a run to go on with", self)
         self._then: Callable[[], None] | None = None  # what waits for the sessions to be closed
         self._busy: dialogs.BusyDialog | None = None
         self._patience = QTimer(self)
@@ -41,7 +49,7 @@ class Conductor(QObject):
 
     def experiment_opened(self) -> None:
         """Another experiment is in the form: show its empty plots."""
-        self._shown = ()
+        self._shown, self._kept, self._asked = (), (), ()
         self.show_lanes()
 
     def show_lanes(self) -> None:
@@ -51,7 +59,7 @@ class Conductor(QObject):
         lanes = lanes_of(self._window.form.experiment)
         if lanes == self._shown:
             return
-        self._shown = lanes
+        self._shown, self._kept, self._form = lanes, (), ()
         self._control.prepare(lanes)
         self._begin_panels(lanes)
 
@@ -75,14 +83,19 @@ class Conductor(QObject):
         # The form has this very experiment now; as long as it stays so, the panels are not emptied.
         self._shown = lanes_of(self._window.form.experiment or runs[0].experiment)
         self._begin_panels(self._shown[:len(runs)])
+        self._kept = tuple(runs)
+        self._show_updates(runs)
+        self._window.travel.open(runs)
+        self._window.refresh()
+
+    def _show_updates(self, runs: Sequence[Replay]) -> None:
+        """What was recorded of each lane, in everything that draws."""
         window = self._window
         drawn: list[Drawable] = [*window.panels, window.runbar, window.timeline, window.journal]
         for lane, run in enumerate(runs):
             for part in drawn:
                 part.receive(lane, run.update)
         window.journal.order()
-        window.timeline.set_state(runs[0].update.status.state)
-        window.travel.open(runs)
 
     # -- run ---------------------------------------------------------------------------------------------------
 
@@ -102,6 +115,7 @@ class Conductor(QObject):
             self._begin()
 
     def _begin(self) -> None:
+        self._asked = ()  # what is being read is not gone on with any more
         self._prepare_run()
         self._control.start()
         self._window.reports.started()
@@ -122,6 +136,85 @@ class Conductor(QObject):
             if self._control.state is RunState.READY:
                 self._prepare_run()
             self._control.step_once()
+
+    def next_phase(self) -> None:
+        self._wait_for("Next phase ...", self._control.next_phase())
+
+    def undo(self) -> None:
+        """Take back the last change that was made to the run while it trains."""
+        self._control.steer(-1, "undo", None)
+        self._wait_for("Undoing ...", self._control.going())
+
+    def switch(self, phase: PhaseSpec) -> list[tuple[str, str]]:
+        """Go on with another optimizer; why not, where that cannot be: (path within the phase or '', sentence)."""
+        refused = self._control.switch(phase)
+        if not refused:
+            self._wait_for("Switching ...", self._control.going())
+        return refused
+
+    def _wait_for(self, word: str, lanes: Sequence[int]) -> None:
+        """A step may take long, and what was asked for comes after it."""
+        if lanes:
+            self._window.runbar.wait_for(word, lanes)
+
+    # -- going on with a run that is over ----------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Go on with the run that is shown from its last checkpoint, in its phase and with its changes."""
+        if not self.why_not_go_on():
+            paths = tuple(run.path for run in self._kept) or tuple(self._control.run_files())
+            self.release(lambda: self._read(paths))
+
+    def _read(self, paths: tuple[Path, ...]) -> None:
+        self._asked = paths
+        self._window.runbar.say(f"Reading {', '.join(path.name for path in paths)} ...")
+        self._reading.start(lambda: [to_go_on(path) for path in paths], lambda runs: self._go_on_with(paths, runs),
+                            lambda error: self._cannot_go_on(paths, error))
+        self._window.refresh()
+
+    def _go_on_with(self, paths: tuple[Path, ...], runs: Sequence[Replay]) -> None:
+        if self._asked != paths or self._control.sessions:
+            return  # the person has done something else meanwhile
+        window, form, named = self._window, self._window.form.experiment, lanes_of(runs[0].experiment)[0].label
+        labels = [lane.label for lane in self._control.lanes]  # as they were, where two runs are beside each other
+        lanes = tuple(Lane(index, labels[index] if len(runs) > 1 else named, run.experiment)
+                      for index, run in enumerate(runs))
+        window.runbar.say("")
+        self._shown, self._kept, self._asked, self._form = (), (), (), lanes_of(form) if form is not None else ()
+        self.watch()
+        self._control.prepare(lanes, paths)
+        self._begin_panels(lanes)
+        self._show_updates(runs)
+        self._control.start()
+        window.reports.started()
+
+    def _cannot_go_on(self, paths: tuple[Path, ...], error: Exception) -> None:
+        if self._asked == paths:
+            self._asked = ()
+            self._window.runbar.say("")
+            self._window.banner.say(Notice("open", DANGER, f"This run cannot be gone on with. {error}"))
+        self._window.refresh()
+
+    def why_not_go_on(self) -> str:
+        """Why the run that is shown cannot be gone on with, as far as that is known without reading its file."""
+        if self._control.closing:
+            return "The last run is being closed."
+        if self._reading.busy:
+            return "The run is being read."
+        if self._control.unfinished:
+            return "A run is going on."
+        statuses = [run.update.status for run in self._kept] or [*self._control.statuses.values()]
+        if not statuses or any(status.state not in ENDED for status in statuses):
+            return "Open a run first, or stop one."
+        if any(status.state is RunState.FINISHED for status in statuses):
+            return "The run has finished."
+        if not all(status.step for status in statuses):
+            return "No step was made; Start trains it."
+        kept = bool(self._kept) or len(self._control.run_files()) == len(statuses)
+        return "" if kept else "This run is in no file."
+
+    def wait(self, timeout: float) -> bool:
+        return self._reading.wait(timeout)
 
     def reset(self) -> None:
         """Back to the start; a run that is going is stopped and kept, if the person says so."""
@@ -211,8 +304,12 @@ class Conductor(QObject):
         statuses = self._control.statuses.values()
         if statuses and all(status.state in ENDED for status in statuses):
             return "The run has ended."
-        changed = any(status.changes and status.state not in ENDED for status in statuses)
-        return "" if changed else "Nothing was changed while this run trains."
+        if not statuses:
+            return "This run is shown as it was recorded. Go on with it first." if self._kept else "Nothing is running."
+        if any(status.changes and status.state not in ENDED for status in statuses):
+            return ""
+        return ("Nothing was changed since this run was gone on with; what was changed before stays."
+                if self._control.resumed else "Nothing was changed while this run trains.")
 
     def why_not_next_phase(self) -> str:
         if not self._control.unfinished:
@@ -237,4 +334,5 @@ class Conductor(QObject):
     def form_differs(self) -> bool:
         """Whether the form says another thing than what runs."""
         experiment = self._window.form.experiment
-        return bool(self._control.sessions) and experiment is not None and lanes_of(experiment) != self._control.lanes
+        begun = self._form or self._control.lanes
+        return bool(self._control.sessions) and experiment is not None and lanes_of(experiment) != begun

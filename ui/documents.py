@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QMenu
 
 from studio import gallery
 from studio.experiment import Experiment, ExperimentError, load_experiment
+from studio.messages import RunState
 from ui.background import Background
 from ui.banner import DANGER, HINT, WARNING, Notice
 from ui.forms.browser import GalleryDialog
@@ -216,8 +217,10 @@ class Documents(QObject):
         self._window.gallery.add_file(key, f"{run.experiment.title or run.experiment.name} (run)")
         self.show(key, run.experiment)
         self._window.run.show_replay(run)
-        self._window.banner.say(Notice("look", HINT, f"This is the run kept in {run.path.name}: "
-                                       f"{run.update.status.step:,} steps. Start trains its experiment anew."))
+        may = not self._window.run.why_not_go_on()
+        self._window.banner.say(Notice("look", HINT, f"This is the run kept in {run.path.name}: {_standing(run)}. "
+                                       "Start trains its experiment anew.",
+                                       (("Go on with this run", self._window.run.go_on),) if may else ()))
 
     def _no_run(self, path: Path, error: Exception) -> None:
         self._window.runbar.say("")
@@ -255,3 +258,12 @@ class Documents(QObject):
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         self._window.banner.say(Notice("open", DANGER, f"{head}: {lines[0]}{more}.",
                                        details="\n".join(lines) if more else ""))
+
+
+def _standing(run: Replay) -> str:
+    """'stopped at step 647 of 5,373, in phase 4 of 4'."""
+    status = run.update.status
+    if status.state is RunState.FINISHED:
+        return f"finished after {status.step:,} steps"
+    phase = f", in phase {status.phase} of {status.phases}" if status.phases > 1 else ""
+    return f"{status.state} at step {status.step:,} of {status.total_steps:,}{phase}"

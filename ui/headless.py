@@ -124,7 +124,6 @@ def show_lanes(window: MainWindow, files: Sequence[Path], experiment: Experiment
     window.documents.show(shown.name, shown)
     window.banner.take_back("look")
     window.run.show_replays(runs)
-    window.runbar.set_state(RunState.FINISHED)
 
 
 def screenshot(path: Path, size: tuple[int, int] = WINDOW, theme: str = "light", experiment: str = gallery.DEFAULT,

@@ -48,7 +48,8 @@ EMPTY = "Nothing has happened yet: what a run does is written down here as it go
 #: Kinds of events in words, where the kind itself is none.
 WORDS: Mapping[str, str] = MappingProxyType({
     "resume": "goes on", "resumed": "from a file", "finish": "finished", "done": "ended by itself",
-    "learning_rate": "learning rate", "change-refused": "change refused", "nan": "not finite", "undo": "undone",
+    "phase-end": "phase over", "learning_rate": "learning rate", "change-refused": "change refused",
+    "nan": "not finite", "undo": "undone",
     "check": "exact solution", "resampled": "points", "thinned": "frames", "demand": "asked for", "view": "view",
 })
 

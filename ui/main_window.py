@@ -69,7 +69,7 @@ class MainWindow(QMainWindow):
     form: ExperimentForm
 
     def __init__(self, settings_file: SettingsFile | None = None,
-                 make: Callable[[Experiment], SessionLike] | None = None) -> None:
+                 make: Callable[..., SessionLike] | None = None) -> None:
         super().__init__()
         self.setObjectName("main")
         self.setWindowTitle("PINNscope")
@@ -98,9 +98,9 @@ class MainWindow(QMainWindow):
         self.documents.fill_gallery()
         self.reports.settings_problems()
 
-    def _make_session(self, experiment: Experiment) -> SessionLike:
+    def _make_session(self, experiment: Experiment, resume_from: Path | None = None) -> SessionLike:
         folder = Path(self.settings.runs_folder) if self.settings.runs_folder else None
-        return Session(experiment, runs_folder=folder, isolate=self.isolate)
+        return Session(experiment, runs_folder=folder, isolate=self.isolate, resume_from=resume_from)
 
     # -- building ----------------------------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class MainWindow(QMainWindow):
             self.reason.setText("The form has changed; this run goes on as it was started. Reset takes the changes.")
         self.reason.setVisible(bool(self.reason.text()))
         self.runbar.set_state(state)
-        self.timeline.set_state(state)
+        self.timeline.set_state(self.runbar.shown_state())
         self.reports.state_changed(state)
         self.governor.start()
         if self._close_at_end and not self.control.unfinished and not self._leaving:
@@ -337,7 +337,7 @@ class MainWindow(QMainWindow):
 
     def show_switch(self) -> QDialog:
         """Ask for another optimizer, which the run takes while it goes on."""
-        dialog = SwitchDialog(self, self.theme, self.control.switch)
+        dialog = SwitchDialog(self, self.theme, self.run.switch)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
         return dialog
@@ -384,6 +384,7 @@ class MainWindow(QMainWindow):
 
     def _close_finally(self) -> None:
         self.documents.wait(2.0)
+        self.run.wait(2.0)
         QTimer.singleShot(0, self, self.close)
 
     def _may_close(self) -> bool:

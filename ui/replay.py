@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.frames import FRAMES, Frame
 from studio.experiment import Experiment
 from studio.messages import ENDED, HISTORIES, Event, RunState, Status, Update
-from studio.runfile import Run, load_run
+from studio.progress import standing
+from studio.runfile import Run, RunFileError, load_run
 
 MOST_PAST = 400  # frames of each kind that are drawn over time; as many as a panel keeps
 
@@ -50,12 +52,15 @@ def replay(path: Path) -> Replay:
     past.sort(key=lambda frame: frame.step)  # stable: frames of one step stay in the order of their kinds
     # a run whose writer was killed still says 'running'; nothing runs here
     state = RunState(run.state) if run.state in {str(one) for one in ENDED} else RunState.STOPPED
+    where, now = standing(run), run.experiment
+    with suppress(RunFileError, IndexError):  # of a damaged journal the experiment as it began is shown
+        now = run.current.in_phase(where["phase"] - 1)
     status = Status(
-        state=state, step=run.step, total_steps=max(run.step, run.experiment.total_steps), seconds=run.seconds,
+        state=state, step=run.step, **where, seconds=run.seconds,
         steps_per_second=run.step / run.seconds if run.seconds > 0 else 0.0, relative_l2=errors, readings=readings,
         losses=last.losses if last else {}, weights=last.weights if last else {},
-        learning_rate=last.learning_rate if last else run.experiment.optimizer.learning_rate,
-        balancing=run.experiment.balancing.rule, engine=_engine(run.events), run_file=str(path),
+        learning_rate=last.learning_rate if last else now.optimizer.learning_rate,
+        balancing=now.balancing.rule, engine=_engine(run.events), run_file=str(path),
     )
     update = Update(status=status, scalars=run.scalars, frames=frames, past=tuple(past), events=run.events)
     return Replay(path, run.experiment, update, run)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from PySide6.QtCore import QObject
 
-from core.choices import RATED
+from core.choices import RATED, OptimizerKind
+from studio.experiment import ExperimentError
 from studio.messages import Event, RunState
 from ui.banner import DANGER, HINT, WARNING, Notice
 
 if TYPE_CHECKING:
     from ui.main_window import MainWindow
+
+#: The method that would do, in the words in which studio refuses one for which there is no memory.
+WOULD_FIT = re.compile(rf"\b(?P<kind>{'|'.join(get_args(OptimizerKind))})"
+                       r"(?:, which needs [^,;]+, would do| has no such limit)")
 
 log = logging.getLogger("pinnscope")
 
@@ -36,6 +42,7 @@ class Reports(QObject):
         super().__init__(window)
         self._window = window
         self._failed: set[int] = set()
+        self._unbegun: set[int] = set()  # lanes whose run was refused before its first step
         self._errors: dict[int, str] = {}  # tracebacks by lane, until the state says that it failed
         self._refusals: dict[int, str] = {}  # by lane, why the last change could not be made
         self._ends: dict[int, str] = {}  # by lane, why its last method ended by itself
@@ -66,6 +73,7 @@ class Reports(QObject):
     def _forget_the_last(self) -> None:
         """What was said of the last run is said of no other."""
         self._failed.clear()
+        self._unbegun.clear()
         for told in (self._errors, self._refusals, self._ends):
             told.clear()
         for key in ("look", "refused", "disk", "check", "change", "done", *self._lane_keys()):
@@ -85,6 +93,8 @@ class Reports(QObject):
             case "error":
                 self._errors[lane] = event.text
                 log.error("%s failed:\n%s", self._window.control.lanes[lane].label, event.text)
+            case "refused" if not event.step:
+                self._unbegun.add(lane)
             case "change-refused":
                 self._refusals[lane] = event.text
                 self._say_by_lane("change", WARNING, self._refusals)
@@ -119,11 +129,30 @@ class Reports(QObject):
             if status.state is RunState.FAILED and lane not in self._failed:
                 self._failed.add(lane)
                 reason = status.message or "the training failed"
+                begun = lane not in self._unbegun
                 self._window.banner.say(Notice(
-                    f"failed {lane}", DANGER, f"{self._who(lane)} has failed: {_sentence(reason)}",
-                    details=self._errors.get(lane, "")))
+                    f"failed {lane}", DANGER,
+                    f"{self._who(lane)} {'has failed' if begun else 'cannot begin'}: {_sentence(reason)}",
+                    () if begun else self._instead(lane, reason), details=self._errors.get(lane, "")))
             if status.state is not RunState.PAUSED:
                 self._window.banner.take_back(f"nan {lane}")
+
+    def _instead(self, lane: int, reason: str) -> tuple[tuple[str, Callable[[], None]], ...]:
+        """A button for the method that the refusal itself names, where the one of the form does not fit the memory."""
+        found, experiment = WOULD_FIT.search(reason), self._window.form.experiment
+        own = self._window.control.lanes[lane].experiment.optimizer.kind
+        if found is None or experiment is None or experiment.optimizer.kind != own:
+            return ()
+        kind = found["kind"]
+        return ((f"Put {kind} into the form", lambda: self._put_method(kind)),)
+
+    def _put_method(self, kind: str) -> None:
+        try:
+            self._window.form.change({"optimizer.kind": kind})
+        except ExperimentError as error:
+            self.refused(f"the form cannot take {kind}: {error}")
+        else:
+            self._window.runbar.say(f"{kind} is in the form; Start makes a run with it.")
 
     # -- words -------------------------------------------------------------------------------------------------
 

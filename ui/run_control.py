@@ -77,9 +77,11 @@ class RunControl(QObject):
     refused = Signal(str)  # a command that made no sense, as a sentence
     closed = Signal(bool)  # the sessions are gone; False: one did not end in time
 
-    def __init__(self, make: Callable[[Experiment], SessionLike], parent: QObject | None = None) -> None:
+    def __init__(self, make: Callable[..., SessionLike], parent: QObject | None = None) -> None:
+        """make: a session for an experiment; of a run that is gone on with also `resume_from`, its file."""
         super().__init__(parent)
         self._make = make
+        self.resumed: tuple[Path, ...] = ()  # the runs that are gone on with, one for each lane; none for new ones
         self.lanes: tuple[Lane, ...] = ()
         self.sessions: list[SessionLike] = []
         self.statuses: dict[int, Status] = {}
@@ -111,11 +113,11 @@ class RunControl(QObject):
 
     # -- commands ----------------------------------------------------------------------------------------------
 
-    def prepare(self, lanes: tuple[Lane, ...]) -> None:
-        """The lanes of the next run. Sessions of the last one must have been released."""
+    def prepare(self, lanes: tuple[Lane, ...], resumed: tuple[Path, ...] = ()) -> None:
+        """The lanes of the next run, or of kept ones that are gone on with. Sessions must have been released."""
         if self.sessions:
             raise RuntimeError("release the sessions before preparing another run")
-        self.lanes = lanes
+        self.lanes, self.resumed = lanes, resumed
         self.statuses = {}
         self._rates = {}
         self.changed.emit()
@@ -170,16 +172,20 @@ class RunControl(QObject):
         return any(status.state in (RunState.RUNNING, RunState.PAUSED) and status.phase < status.phases
                    for status in self.statuses.values())
 
-    def next_phase(self) -> None:
-        """End the present phase of every lane that has a next one."""
-        for lane, session in enumerate(self.sessions):
-            status = self.statuses[lane]
-            if status.state not in ENDED and status.phase < status.phases:
-                session.next_phase()
+    def going(self) -> list[int]:
+        """The lanes that have not ended."""
+        return [lane for lane in range(len(self.sessions)) if self.statuses[lane].state not in ENDED]
+
+    def next_phase(self) -> list[int]:
+        """End the present phase of every lane that has a next one; these lanes."""
+        told = [lane for lane in self.going() if self.statuses[lane].phase < self.statuses[lane].phases]
+        for lane in told:
+            self.sessions[lane].next_phase()
+        return told
 
     def switch(self, phase: PhaseSpec) -> list[tuple[str, str]]:
         """Go on with another optimizer in every lane. Where one refuses: (path within the phase or '', sentence)."""
-        going = [lane for lane in range(len(self.sessions)) if self.statuses[lane].state not in ENDED]
+        going = self.going()
         if not going:
             return [("", NOT_STEERED)]
         try:
@@ -295,7 +301,11 @@ class RunControl(QObject):
         if self.sessions or not self.lanes:
             return bool(self.sessions)
         try:
-            self.sessions = [self._make(lane.experiment) for lane in self.lanes]
+            if self.resumed:
+                self.sessions = [self._make(lane.experiment, resume_from=path)
+                                 for lane, path in zip(self.lanes, self.resumed, strict=True)]
+            else:
+                self.sessions = [self._make(lane.experiment) for lane in self.lanes]
         except (OSError, ValueError) as error:
             self.refused.emit(f"The run cannot start: {error}")
             return False

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 
-from studio.messages import RunState, Status, Update
+from studio.alterations import in_effect
+from studio.experiment import Experiment
+from studio.messages import ENDED, Event, RunState, Status, Update
+from studio.progress import share, share_of_phase
 from ui.panels.panel import Lane
 from ui.theme import LIGHT, Theme
 
 LONG = 1.0  # seconds of one step after which it is said what it is doing
 HOLD = 8.0  # seconds that a sentence stays, so that it can be read, unless a newer one comes
 ROOMY = 1500  # pixels of the line from which on a phase is told in full
+
+#: Events that say that a change which somebody asked for is made, or cannot be: a next phase that cannot begin pauses.
+ANSWERS = frozenset({"change", "undo", "phase", "change-refused", "pause"})
 
 WORDS = {
     RunState.READY: "Ready", RunState.PREPARING: "Preparing", RunState.RUNNING: "Running", RunState.PAUSED: "Paused",
@@ -88,6 +95,9 @@ class RunBar(QWidget):
         self._statuses: dict[int, Status] = {}
         self._state = RunState.READY
         self._asked = ""  # of the run, and not done yet
+        self._waits: set[int] = set()  # the lanes whose answer to that is awaited; none where a state is
+        self._changes: dict[int, list[Event]] = {}  # by lane, what was changed while it trains
+        self._now: dict[int, Experiment] = {}  # by lane, the experiment with these changes
         self._since: dict[int, tuple[int, float]] = {}  # by lane the step that is being made, and since when
         self._said, self._said_at = "", 0.0  # what the sessions say, and since when
         self._told, self._told_at = "", 0.0  # the last sentence of an event or of the window
@@ -121,6 +131,8 @@ class RunBar(QWidget):
         self._lanes = tuple(lanes)
         self._statuses, self._since = {}, {}
         self._said = self._told = self._asked = ""
+        self._waits = set()
+        self._changes, self._now = {}, {lane.index: lane.experiment for lane in self._lanes}
         self._later.stop()
         for cell in self._lane_cells:
             self._row.removeWidget(cell)
@@ -135,6 +147,12 @@ class RunBar(QWidget):
         self.draw()
 
     def receive(self, lane: int, update: Update) -> None:
+        before = self._statuses.get(lane)
+        moved = before is not None and before.phase != update.status.phase
+        if lane in self._waits and (moved or any(event.kind in ANSWERS for event in update.events)):
+            self._waits.discard(lane)
+            self._asked = self._asked if self._waits else ""
+        self._remember_changes(lane, update.events)
         self._statuses[lane] = update.status
         if self._since.get(lane, (-1, 0.0))[0] != update.status.step:
             self._since[lane] = update.status.step, time.monotonic()
@@ -143,13 +161,37 @@ class RunBar(QWidget):
     def set_state(self, state: RunState) -> None:
         """The state of the window as a whole."""
         if state is not self._state:
-            self._state, self._asked = state, ""
+            self._state, self._asked, self._waits = state, "", set()
         self.draw()
 
-    def wait_for(self, word: str) -> None:
-        """'Pausing ...' is the state from now on, until it is another one: what is being computed may take long."""
-        self._asked = word
+    def wait_for(self, word: str, lanes: Iterable[int] = ()) -> None:
+        """'Pausing ...' is the state from now on, until it is another one: what is being computed may take long.
+
+        lanes: those that are to make a change, such as the next phase; until all of them have, or have refused.
+        """
+        self._asked, self._waits = word, set(lanes)
         self.draw()
+
+    def _remember_changes(self, lane: int, events: Sequence[Event]) -> None:
+        """A change may put another phase into the run, which has a limit of its own."""
+        new = [event for event in events if event.kind in ("change", "undo")]
+        if new and lane < len(self._lanes):
+            changes = self._changes.setdefault(lane, [])
+            changes += new
+            with suppress(ValueError, KeyError, TypeError):  # of another version
+                self._now[lane] = in_effect(self._lanes[lane].experiment, changes)
+
+    def _limit(self, lane: int, status: Status) -> float:
+        """The seconds that the present phase of a lane may take; 0 for no limit."""
+        phases = self._now[lane].phases if lane in self._now else ()
+        return phases[status.phase - 2].seconds if 2 <= status.phase <= len(phases) + 1 else 0.0
+
+    def shown_state(self) -> RunState:
+        """The state of the window; of a run that is shown from its file, how that one ended."""
+        ended = {status.state for status in self._statuses.values() if status.state in ENDED}
+        if self._state is not RunState.READY or not ended:
+            return self._state
+        return next(state for state in (RunState.FAILED, RunState.STOPPED, RunState.FINISHED) if state in ended)
 
     def say(self, text: str, *, passing: bool = False) -> None:
         """One sentence at the right end, for `HOLD` seconds unless another comes; a `passing` one waits for that."""
@@ -162,18 +204,20 @@ class RunBar(QWidget):
     def draw(self) -> None:
         self.pending = False
         statuses = list(self._statuses.values())
-        self.state.setText(self._asked or WORDS[self._state])
+        self.state.setText(self._asked or WORDS[self.shown_state()])
         total = max((s.total_steps for s in statuses), default=0)
         step = min((s.step for s in statuses), default=0)
-        phase = min((s for s in statuses if s.phases > 1), key=lambda s: (s.phase, s.phase_step), default=None)
+        of_lane = min(((s.phase, s.phase_step, index) for index, s in self._statuses.items() if s.phases > 1),
+                      default=(0, 0, -1))[2]
+        phase = self._statuses.get(of_lane)
         self.steps.setToolTip("Steps done, of all." if phase is None
                               else f"Step {step:,} of {total:,} of the whole run, all phases included.")
         if phase is not None:
             self.steps.setText(self._phase_text(phase))
-            self.progress.setValue(round(1000 * phase.phase_step / max(phase.phase_steps, 1)))
+            self.progress.setValue(round(1000 * share_of_phase(phase, self._limit(of_lane, phase))))
         elif total:
             self.steps.setText(f"{step:,} of {total:,} steps")
-            self.progress.setValue(round(1000 * step / total))
+            self.progress.setValue(round(1000 * min(share(s) for s in statuses)))
         else:
             planned = max((lane.experiment.total_steps for lane in self._lanes), default=0)
             self.steps.setText(f"{planned:,} steps" if planned else "")
@@ -215,6 +259,8 @@ class RunBar(QWidget):
 
     def _phase_text(self, status: Status) -> str:
         """'phase 2 of 3: levenberg-marquardt, step 12 of 300'; shorter where the line is short."""
+        if status.state is RunState.FINISHED:  # its last phase may have had more steps than it made
+            return f"{status.step:,} steps in {status.phases} phases"
         if self.width() < ROOMY:
             return f"phase {status.phase}/{status.phases}: {status.phase_name}, {status.phase_step:,}/" \
                    f"{status.phase_steps:,}"
@@ -249,7 +295,7 @@ class RunBar(QWidget):
         if status is None:
             return lane.label
         parts = [lane.label]
-        if status.state is not self._state:
+        if status.state is not self.shown_state():
             parts.append(WORDS[status.state].lower())
         if status.steps_per_second:
             parts.append(f"{rate(status.steps_per_second)} steps/s")

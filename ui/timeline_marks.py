@@ -24,6 +24,7 @@ STYLES: dict[str, tuple[str, str, int]] = {
     "thinned": ("dash", "muted", 0),
     "finish": ("square", "good", 1),
     "done": ("square", "accent", 2),
+    "phase-end": ("flag", "muted", 0),
     "stop": ("square", "muted", 1),
     "engine": ("circle", "good", 1),
     "weight": ("diamond", "accent", 2),

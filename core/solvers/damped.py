@@ -1,23 +1,29 @@
 """Damped linear least squares, the step of every Gauss-Newton method: one set-up, then a solution for each damping.
 
-All find d = argmin |rho + J d|^2 + e^T d + mu |d|^2, that is (J^T J + mu I) d = -(J^T rho + e / 2), where e is the
-gradient of what is no sum of squares.
+All find d = argmin |rho + J d|^2 + mu |d|^2, that is (J^T J + mu I) d = -J^T rho.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from core.diagnostics.stopping import Stopped
-from core.solvers.loss import Loss, add_lower
+from core.diagnostics.stopping import Stopped, nobody
+from core.solvers.loss import Each, Loss, add_lower, within
 from core.solvers.solver import Watch
 
 Form = Literal["auto", "parameters", "samples"]
+
+#: Share of a step at which the least squares are set up.
+SET_UP = 0.8
+KERNEL = "products of the Jacobian's rows"
+#: What a row of the Jacobian takes by itself, in products with other rows.
+OWN = 200
+#: Largest matrix that is factorized in one go, which nobody can stop, and the columns at a time of a larger one.
+WHOLE, STRIP = 3000, 512
 
 
 class Damped(Protocol):
@@ -25,7 +31,7 @@ class Damped(Protocol):
 
     @property
     def gradient(self) -> Tensor:
-        """J^T rho + e / 2 [P]: half the gradient of the loss."""
+        """J^T rho [P]: half the gradient of the loss."""
         ...
 
     @property
@@ -38,12 +44,12 @@ class Damped(Protocol):
         """Of J^T J."""
         ...
 
-    def solve(self, damping: float) -> Tensor | None:
-        """d [P]; None where rounding leaves no solution at this damping."""
+    def solve(self, damping: float, *, each: Each = nobody) -> Tensor | None:
+        """d [P]; None where rounding leaves no solution at this damping. Raises Stopped where `each` does."""
         ...
 
     def foreseen(self, d: Tensor, damping: float) -> float:
-        """By how much |rho + J d|^2 + e^T d is below its value at zero, where d is what `solve` gave for a damping."""
+        """By how much |rho + J d|^2 is below its value at zero, where d is what `solve` gave for a damping."""
         ...
 
 
@@ -62,11 +68,14 @@ def asked(watch: Watch) -> None:
         raise Stopped("the step was stopped before it was done")
 
 
-def follow(watch: Watch, what: str, begin: float = 0.0, end: float = 1.0) -> Callable[[float], None]:
-    """Tells the watch of a part of the step, from one share to another, and asks it whether to go on."""
+def follow(watch: Watch, what: str, begin: float = 0.0, end: float = 1.0, then: str = "") -> Each:
+    """Tells the watch of a part of the step, from one share to another, and asks it whether to go on.
+
+    then: what comes after it, which is named as soon as it begins.
+    """
     def each(share: float) -> None:
         asked(watch)
-        watch.tell(begin + (end - begin) * share, what)
+        watch.tell(begin + (end - begin) * share, then if then and share >= 1 else what)
 
     return each
 
@@ -78,20 +87,28 @@ def samples_fit_better(form: Form, rows: int, parameters: int) -> bool:
 
 def damped(loss: Loss, theta: Tensor, watch: Watch, form: Form = "auto") -> Parameters | Samples:
     """The least squares of the loss at theta [P]. Raises Stopped, and ValueError for a loss that has no rows."""
-    samples, extra = samples_fit_better(form, len(loss.scales()), len(theta)), loss.extra(theta)
-    each = follow(watch, "Jacobian", 0.0, 0.6)
-    if samples:
-        values, j = loss.jacobian(theta, each)
-        return Samples.of(values, j, extra)
-    matrix, vector = loss.normal(theta, each)
-    return Parameters.of(matrix, vector + extra / 2)
+    if samples_fit_better(form, len(loss.scales()), len(theta)):
+        return Samples.of(*rows_and_kernel(loss, theta, watch, SET_UP))
+    return Parameters.of(*loss.normal(theta, follow(watch, "Jacobian", 0.0, SET_UP)))
+
+
+def rows_and_kernel(loss: Loss, theta: Tensor, watch: Watch, end: float,
+                    then: str = "") -> tuple[Tensor, Tensor, Each]:
+    """(rho [R], J [R, P], who is told of J J^T), which together take the step to the share `end`; then: what follows.
+
+    What they take of it is in proportion to their work.
+    """
+    rows = len(loss.scales())
+    middle = end * OWN / (OWN + rows / 2)
+    values, j = loss.jacobian(theta, follow(watch, "Jacobian", 0.0, middle, KERNEL))
+    return values, j, follow(watch, KERNEL, middle, end, then)
 
 
 def orthogonal(loss: Loss, theta: Tensor, watch: Watch, form: Form = "auto") -> Orthogonal:
-    """The same by QR."""
+    """The same by QR, which cannot be stopped."""
     samples = samples_fit_better(form, len(loss.scales()), len(theta))
-    values, j = loss.jacobian(theta, follow(watch, "Jacobian", 0.0, 0.4))
-    return Orthogonal.of(values, j, loss.extra(theta), samples)
+    values, j = loss.jacobian(theta, follow(watch, "Jacobian", 0.0, 0.4, "QR of the Jacobian"))
+    return Orthogonal.of(values, j, samples)
 
 
 @dataclass(frozen=True)
@@ -109,16 +126,16 @@ class Parameters(_Solved):
         diagonal = matrix.diagonal().clone()
         return cls(matrix, diagonal, gradient, float(diagonal.max()), float(diagonal.sum()))
 
-    def solve(self, damping: float, toward: Tensor | None = None) -> Tensor | None:
+    def solve(self, damping: float, toward: Tensor | None = None, *, each: Each = nobody) -> Tensor | None:
         """d [P]. toward [P]: damped is |d - toward|^2 in the place of |d|^2."""
         right = -self.gradient if toward is None else torch.add(-self.gradient, toward, alpha=damping)
-        return _cholesky(self.matrix, self.diagonal, damping, right)
+        return _cholesky(self.matrix, self.diagonal, damping, right, each)
 
 
 @dataclass(frozen=True)
 class Samples(_Solved):
-    """In sample space, d = -J^T (J J^T + mu I)^-1 (rho - J e / (2 mu)) - e / (2 mu), by Woodbury's identity: R numbers
-    in the place of P (Jnini et al. 2604.05230, Goldshlager et al. 2024)."""
+    """In sample space, d = -J^T (J J^T + mu I)^-1 rho, by Woodbury's identity: R numbers in the place of P
+    (Jnini et al. 2604.05230, Goldshlager et al. 2024)."""
 
     j: Tensor  # [R, P]
     values: Tensor  # [R]
@@ -127,29 +144,23 @@ class Samples(_Solved):
     gradient: Tensor
     largest: float
     trace: float
-    half: Tensor | None  # e / 2 [P], None where it is zero
-    image: Tensor | None  # J e / 2 [R]
 
     @classmethod
-    def of(cls, values: Tensor, j: Tensor, extra: Tensor) -> Samples:
-        half = extra / 2 if bool(extra.any()) else None
+    def of(cls, values: Tensor, j: Tensor, each: Each = nobody) -> Samples:
+        """each: told how much of J J^T is done."""
         kernel = j.new_zeros(len(j), len(j))
-        add_lower(kernel, j.T)
-        gradient = j.T @ values
+        add_lower(kernel, j.T, each)
         diagonal = kernel.diagonal().clone()
-        return cls(j, values, kernel, diagonal, gradient if half is None else gradient + half,
-                   float(_columns(j).max()), float(diagonal.sum()), half, None if half is None else j @ half)
+        return cls(j, values, kernel, diagonal, j.T @ values, float(_columns(j).max()), float(diagonal.sum()))
 
-    def solve(self, damping: float, toward: Tensor | None = None) -> Tensor | None:
+    def solve(self, damping: float, toward: Tensor | None = None, *, each: Each = nobody) -> Tensor | None:
         """d [P]. toward [P]: damped is |d - toward|^2 in the place of |d|^2."""
-        right = self.values if self.image is None else self.values - self.image / damping
-        right = right if toward is None else right + self.j @ toward
-        dual = _cholesky(self.kernel, self.diagonal, damping, right)
+        right = self.values if toward is None else self.values + self.j @ toward
+        dual = _cholesky(self.kernel, self.diagonal, damping, right, each)
         if dual is None:
             return None
         step = -(self.j.T @ dual)
-        step = step if toward is None else step + toward
-        return step if self.half is None else step - self.half / damping
+        return step if toward is None else step + toward
 
 
 @dataclass(frozen=True)
@@ -162,13 +173,10 @@ class Orthogonal(_Solved):
     largest: float
     trace: float
     basis: Tensor | None  # [P, R]: of the span of the rows, where there are fewer rows than parameters
-    half: Tensor | None
 
     @classmethod
-    def of(cls, values: Tensor, j: Tensor, extra: Tensor, samples: bool) -> Orthogonal:
-        half = extra / 2 if bool(extra.any()) else None
-        gradient = j.T @ values if half is None else j.T @ values + half
-        squares = _columns(j)
+    def of(cls, values: Tensor, j: Tensor, samples: bool) -> Orthogonal:
+        gradient, squares = j.T @ values, _columns(j)
         basis, right, factor = None, values, j
         if samples and len(j) < j.shape[1]:
             basis, triangle = torch.linalg.qr(j.T)
@@ -176,9 +184,9 @@ class Orthogonal(_Solved):
         elif len(j) > j.shape[1]:
             both = torch.linalg.qr(torch.cat([j, values.unsqueeze(1)], 1), mode="r")[1]
             factor, right = both[:, :-1], both[:, -1]
-        return cls(factor, right, gradient, float(squares.max()), float(squares.sum()), basis, half)
+        return cls(factor, right, gradient, float(squares.max()), float(squares.sum()), basis)
 
-    def solve(self, damping: float) -> Tensor | None:
+    def solve(self, damping: float, *, each: Each = nobody) -> Tensor | None:
         size, root = self.factor.shape[1], damping**0.5
         below = root * torch.eye(size, dtype=self.factor.dtype, device=self.factor.device)
         stacked = torch.cat([torch.cat([self.factor, below]),
@@ -187,15 +195,9 @@ class Orthogonal(_Solved):
         triangle, turned = both[:size, :size], both[:size, size:]
         if not bool((triangle.diagonal() != 0).all()):
             return None
-        half = self.half
-        inside = half if half is None or self.basis is None else self.basis.T @ half
-        if inside is not None:
-            turned = turned + torch.linalg.solve_triangular(triangle.T, inside.unsqueeze(1), upper=False)
         step = -torch.linalg.solve_triangular(triangle, turned, upper=True).squeeze(1)
         if self.basis is not None:
             step = self.basis @ step
-            if half is not None and inside is not None:
-                step = step - (half - self.basis @ inside) / damping
         return step if bool(torch.isfinite(step).all()) else None
 
 
@@ -205,11 +207,35 @@ def _columns(j: Tensor) -> Tensor:
     return norms.square()
 
 
-def _cholesky(matrix: Tensor, diagonal: Tensor, damping: float, right: Tensor) -> Tensor | None:
+def _cholesky(matrix: Tensor, diagonal: Tensor, damping: float, right: Tensor, each: Each = nobody) -> Tensor | None:
     """(matrix + damping I)^-1 right; the diagonal of the matrix, whose own values are `diagonal`, is written over."""
     torch.add(diagonal, damping, out=matrix.diagonal())
-    factor, info = torch.linalg.cholesky_ex(matrix)
-    if int(info):
+    factor = _factor(matrix, each)
+    if factor is None:
         return None
     found = torch.cholesky_solve(right.unsqueeze(1), factor).squeeze(1)
     return found if bool(torch.isfinite(found).all()) else None
+
+
+def _factor(matrix: Tensor, each: Each) -> Tensor | None:
+    """Cholesky's factor L, lower triangle, of a matrix of which only that is used; None where it is not positive.
+
+    A large one goes strip by strip, from left to right, so that it can be followed and stopped.
+    """
+    size = len(matrix)
+    if size <= WHOLE:
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        return None if int(info) else factor
+    factor = matrix.clone()
+    for begin in range(0, size, STRIP):
+        end = min(begin + STRIP, size)
+        corner, info = torch.linalg.cholesky_ex(factor[begin:end, begin:end])
+        if int(info):
+            return None
+        factor[begin:end, begin:end] = corner
+        if end < size:
+            below = torch.linalg.solve_triangular(corner, factor[end:, begin:end].T, upper=False)
+            factor[end:, begin:end] = below.T
+            done, then = (1 - ((size - at) / size) ** 3 for at in (begin, end))
+            add_lower(factor[end:, end:], below, within(each, done, then), scale=-1.0)
+    return factor

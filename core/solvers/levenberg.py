@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from core.solvers.damped import Damped, Form, asked, damped, orthogonal
+from core.solvers.damped import SET_UP, Damped, Form, asked, damped, follow, orthogonal
 from core.solvers.loss import Loss
-from core.solvers.solver import NOT_FINITE, Advance, Memory, Watch
+from core.solvers.solver import NOT_FINITE, WALL, Advance, Memory, Watch, nowhere
 
 #: Dampings that are tried in one step before it is given up; the last one is 2^55 times the first.
 TRIALS = 11
@@ -49,7 +49,7 @@ class LevenbergMarquardt:
         asked(watch)
         losses, now = loss.value(theta)
         if not math.isfinite(now):
-            return Advance(theta, memory, losses)
+            return nowhere(theta, memory, losses)
         problem: Damped = (orthogonal if self.factorization == "qr" else damped)(loss, theta, watch, self.form)
         return descend(loss, theta, memory, watch, problem, losses, now, self.damping)
 
@@ -68,16 +68,18 @@ def descend(loss: Loss, theta: Tensor, memory: Memory, watch: Watch, problem: Da
         return Advance(theta, memory, losses, done=NOT_FINITE)
     if norm <= epsilon * math.sqrt(problem.trace * now):
         return Advance(theta, memory, losses, done="the gradient is zero to rounding: no direction decreases the loss")
-    least = epsilon * problem.largest
-    mu = max(float(memory["mu"]) or first * problem.largest, least * epsilon)
-    nu = float(memory["nu"])
+    # below the rounding of J^T J a damping does nothing, and all trials of a later step could not bring it back
+    mu = max(float(memory["mu"]) or first * problem.largest, epsilon * problem.largest)
+    nu, wall = float(memory["nu"]), False
     for trial in range(1, TRIALS + 1):
         asked(watch)
-        watch.tell(0.6 + 0.4 * (trial - 1) / TRIALS, f"damping {mu:.1e}")
-        d = problem.solve(mu)
+        what, begin, end = f"damping {mu:.1e}", *(SET_UP + (1 - SET_UP) * k / TRIALS for k in (trial - 1, trial))
+        watch.tell(begin, what)
+        d = problem.solve(mu, each=follow(watch, what, begin, end))
         if d is not None:
             there = theta + d
             after = loss.value(there)[1]
+            wall = wall or not math.isfinite(after)
             if after < now:
                 foreseen = problem.foreseen(d, mu)
                 gain = (now - after) / foreseen if foreseen > 0 else math.inf
@@ -88,8 +90,9 @@ def descend(loss: Loss, theta: Tensor, memory: Memory, watch: Watch, problem: Da
                 watch.tell(1.0, "step")
                 return Advance(there, after_memory, losses, {
                     "damping": mu, "gain ratio": gain, "step length": length, "trials": float(trial)},
-                    done=SHORT if length <= epsilon * float(theta.norm()) else "")
+                    done="" if length > epsilon * float(theta.norm()) else WALL if wall else SHORT)
         mu, nu = mu * nu, nu * 2
-    return Advance(theta, memory, losses, {"damping": mu, "trials": float(TRIALS)}, done=(
-        f"none of {TRIALS} dampings up to {mu:.1e} decreases the loss: it has reached the rounding of its own "
-        f"{'single' if theta.dtype == torch.float32 else 'double'} precision"))
+    why = WALL if wall else (f"it has reached the rounding of its own "
+                             f"{'single' if theta.dtype == torch.float32 else 'double'} precision")
+    return Advance(theta, memory, losses, {"damping": mu, "trials": float(TRIALS)},
+                   done=f"none of {TRIALS} dampings up to {mu:.1e} decreases the loss: {why}")

@@ -20,6 +20,8 @@ SHRINK = 0.66
 NARROW = 1e-14
 #: Why a search fails where numbers have no more digits.
 PRECISION = "even the shortest step that changes a parameter does not lower the loss: the limit of precision is reached"
+#: The same where the step is too long because the loss is not finite there.
+EDGE = "every longer step leads to where the loss is not finite"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class _Search:
         while self.evaluations < self.limit:
             span = hi.step - lo.step
             if abs(span) <= max(self.shortest, NARROW * max(lo.step, hi.step)):
-                return Found(self.best, self.evaluations, PRECISION)
+                return Found(self.best, self.evaluations, PRECISION if _finite(hi) else EDGE)
             trial = self.evaluate(self.between(lo, hi))
             if self.good(trial):
                 return Found(trial, self.evaluations)
@@ -110,7 +112,7 @@ class _Search:
                 if trial.slope * span >= 0:
                     hi = lo
                 lo = trial
-        return self.spent()
+        return self.spent() if _finite(hi) else Found(self.best, self.evaluations, EDGE)
 
     # ------------------------------------------------------------------ parts
 
@@ -131,7 +133,7 @@ class _Search:
 
     def high(self, trial: Trial, lo: Trial) -> bool:
         """Whether the step is too long: too high for what it promises, or not below the lower end."""
-        if not (math.isfinite(trial.value) and math.isfinite(trial.slope)):
+        if not _finite(trial):
             return True
         line = self.origin.value + self.c1 * trial.step * self.origin.slope
         rise = max(trial.value - line, trial.value - lo.value)
@@ -140,7 +142,7 @@ class _Search:
     def between(self, lo: Trial, hi: Trial) -> float:
         """A step within the interval, away from its ends."""
         span = hi.step - lo.step
-        if not (math.isfinite(hi.value) and math.isfinite(hi.slope)):
+        if not _finite(hi):
             return lo.step + MARGIN * span  # nothing is known but that it is too long
         self.spans.append(abs(span))
         if len(self.spans) > 2 and self.spans[-1] > SHRINK * self.spans[-3]:
@@ -154,6 +156,10 @@ class _Search:
 
     def spent(self) -> Found:
         return Found(self.best, self.evaluations, f"after {self.evaluations} evaluations no step was good enough")
+
+
+def _finite(trial: Trial) -> bool:
+    return math.isfinite(trial.value) and math.isfinite(trial.slope)
 
 
 def cubic(a: Trial, b: Trial) -> float | None:

@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from core.diagnostics.stopping import nobody
 from core.solvers.damped import asked, follow
 from core.solvers.levenberg import descend, fresh
-from core.solvers.loss import Loss
+from core.solvers.loss import Each, Loss
 from core.solvers.products import Products
-from core.solvers.solver import Advance, Memory, Watch
+from core.solvers.solver import Advance, Memory, Watch, nowhere
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class GaussNewtonCG:
         asked(watch)
         losses, now = loss.value(theta)
         if not math.isfinite(now):
-            return Advance(theta, memory, losses)
+            return nowhere(theta, memory, losses)
         diagonal = loss.diagonal(theta, follow(watch, "preconditioner", 0.0, 0.3))
         products = loss.products(theta)
-        gradient = products.jt(products.values) + loss.extra(theta) / 2
+        gradient = products.jt(products.values)
         problem = Iterative(products, diagonal, gradient, self.iterations, self.tolerance, watch)
         return descend(loss, theta, memory, watch, problem, losses, now, self.damping)
 
@@ -76,11 +77,11 @@ class Iterative:
     def trace(self) -> float:
         return float(self.diagonal.sum())
 
-    def solve(self, damping: float) -> Tensor | None:
+    def solve(self, damping: float, *, each: Each = nobody) -> Tensor | None:
         def product(v: Tensor) -> Tensor:
             return torch.add(self.products.jtj(v), v, alpha=damping)
 
-        each = follow(self.watch, "conjugate gradients", 0.3, 1.0)
+        each = follow(self.watch, "conjugate gradients", 0.3, 1.0)  # which are nearly all of the step
         d = conjugate_gradients(product, -self.gradient, self.diagonal + damping, self.iterations, self.tolerance, each)
         return d if bool(torch.isfinite(d).all()) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Muon:
     clip: float = 0.0
 
     needs: Literal["gradient", "rows"] = "gradient"
+    lasting: ClassVar[bool] = True
 
     def start(self, theta: Tensor) -> Memory:
         """steps made so far; the matrices' momentum, packed; m, v of AdamW's parameters."""

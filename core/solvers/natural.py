@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from core.solvers.damped import Form, asked, damped, follow, samples_fit_better
+from core.solvers.damped import SET_UP, Form, asked, damped, follow, rows_and_kernel, samples_fit_better
 from core.solvers.levenberg import SHORT
 from core.solvers.loss import Loss, add_lower
-from core.solvers.solver import NOT_FINITE, Advance, Memory, Watch
+from core.solvers.solver import NOT_FINITE, WALL, Advance, Memory, Watch, nowhere
 
 #: The step lengths that are tried are 1, 1/2, 1/4, ... down to 2^-HALVINGS.
 HALVINGS = 30
@@ -52,7 +52,7 @@ class EnergyNaturalGradient:
         asked(watch)
         losses, now = loss.value(theta)
         if not math.isfinite(now):
-            return Advance(theta, memory, losses)
+            return nowhere(theta, memory, losses)
         metric = Metric.of(loss, theta, watch, self.form)
         if metric is None:
             return Advance(theta, memory, losses, done=NOT_FINITE)
@@ -72,7 +72,7 @@ class EnergyNaturalGradient:
             if cutoff >= LARGEST_CUTOFF:
                 break
         if best is None:
-            return Advance(theta, memory, losses, done=ROUNDED.format(HALVINGS))
+            return Advance(theta, memory, losses, done=_stuck(loss, theta, d))
         return Advance(best.theta, memory, losses, readings, done=_done(readings["step length"], theta))
 
 
@@ -82,30 +82,25 @@ class Metric:
 
     values: Tensor  # eigenvalues [n], ascending
     vectors: Tensor  # [n, n]
-    right: Tensor  # J^T rho + e / 2 [P], or rho [R]
-    image: Tensor  # J e / 2 [R]
+    right: Tensor  # J^T rho [P], or rho [R]
     j: Tensor | None
 
     @classmethod
     def of(cls, loss: Loss, theta: Tensor, watch: Watch, form: Form = "auto") -> Metric | None:
         """At theta [P]; None where a derivative is not finite. Raises Stopped, and ValueError for a loss without rows.
         """
-        half = loss.extra(theta) / 2
-        each = follow(watch, "Jacobian", 0.0, 0.2)
+        then = "eigenvalues"  # which cannot be stopped
         j: Tensor | None = None
         if samples_fit_better(form, len(loss.scales()), len(theta)):
-            right, j = loss.jacobian(theta, each)
+            right, j, each = rows_and_kernel(loss, theta, watch, 0.2, then)
             matrix = j.new_zeros(len(j), len(j))
-            add_lower(matrix, j.T)
+            add_lower(matrix, j.T, each)
         else:
-            matrix, right = loss.normal(theta, each)
-            right = right + half
-        asked(watch)
-        watch.tell(0.2, "eigenvalues")
+            matrix, right = loss.normal(theta, follow(watch, "Jacobian", 0.0, 0.2, then))
         if not bool(torch.isfinite(matrix.diagonal()).all() and torch.isfinite(right).all()):
             return None
         values, vectors = torch.linalg.eigh(matrix, UPLO="L")
-        return cls(values, vectors, right, half if j is None else j @ half, j)
+        return cls(values, vectors, right, j)
 
     def direction(self, cutoff: float) -> tuple[Tensor, int]:
         """(-G^+ grad L / 2 [P], how many eigenvalues are above the cut-off)."""
@@ -114,8 +109,7 @@ class Metric:
         dual = inverse * (vectors.T @ self.right)
         if self.j is None:
             return -(vectors @ dual), len(inverse)
-        # G^+ J^T = J^T K^+ and G^+ = J^T (K^+)^2 J
-        return -(self.j.T @ (vectors @ (dual + inverse**2 * (vectors.T @ self.image)))), len(inverse)
+        return -(self.j.T @ (vectors @ dual)), len(inverse)  # G^+ J^T = J^T K^+
 
 
 @dataclass(frozen=True)
@@ -146,7 +140,7 @@ class Spring:
         asked(watch)
         losses, now = loss.value(theta)
         if not math.isfinite(now):
-            return Advance(theta, memory, losses)
+            return nowhere(theta, memory, losses)
         problem = damped(loss, theta, watch)
         if not math.isfinite(float(problem.gradient.norm())):
             return Advance(theta, memory, losses, done=NOT_FINITE)
@@ -156,7 +150,7 @@ class Spring:
             d, damping = None, self.damping
             while d is None and math.isfinite(damping):
                 asked(watch)
-                d = problem.solve(damping, toward)
+                d = problem.solve(damping, toward, each=follow(watch, f"damping {damping:.1e}", SET_UP, SET_UP))
                 damping = damping if d is not None else damping * 10  # rounding left no solution
             best = None if d is None else search(loss, theta, d, now, watch)
             if d is not None and best is not None:
@@ -164,7 +158,14 @@ class Spring:
                     "damping": damping, "step size": best.length, "step length": best.length * float(d.norm()),
                     "trials": float(best.trials)}, note=note, done=_done(best.length * float(d.norm()), theta))
             note = "no step length along the momentum decreases the loss: the momentum was dropped"
-        return Advance(theta, memory, losses, {"damping": damping}, done=ROUNDED.format(HALVINGS))
+        return Advance(theta, memory, losses, {"damping": damping}, done=_stuck(loss, theta, d))
+
+
+def _stuck(loss: Loss, theta: Tensor, d: Tensor | None) -> str:
+    """Why no length along d [P] is better."""
+    if d is not None and not math.isfinite(loss.value(torch.add(theta, d, alpha=0.5**HALVINGS))[1]):
+        return WALL
+    return ROUNDED.format(HALVINGS)
 
 
 def _done(length: float, theta: Tensor) -> str:

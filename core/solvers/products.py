@@ -75,6 +75,15 @@ def products(objective: Objective, theta: Tensor, draws: Tensor, scales: Tensor,
     return Products(values, j, jt, jtj)
 
 
+def with_row(products: Products, value: Tensor, slope: Tensor) -> Products:
+    """One more residual, the last, with its gradient [P]."""
+    return Products(
+        torch.cat([products.values, value.reshape(1)]),
+        lambda v: torch.cat([products.j(v), slope.dot(v).reshape(1)]),
+        lambda u: products.jt(u[:-1]) + u[-1] * slope,
+        lambda v: products.jtj(v) + slope.dot(v) * slope)
+
+
 class _Part:
     """J of some of the points. J^T seed is linear in the seed, so its derivative by the seed is J."""
 

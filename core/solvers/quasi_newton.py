@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from core.diagnostics.stopping import Stopped
-from core.solvers.line_search import PRECISION, Found, Trial, strong_wolfe
+from core.solvers.line_search import EDGE, PRECISION, Found, Trial, strong_wolfe
 from core.solvers.loss import Loss
 from core.solvers.solver import NOT_FINITE, Advance, Memory, Watch
 
@@ -163,7 +163,7 @@ def _pair(trial: Trial, origin: Trial, direction: Tensor) -> Pair | None:
 
 def _reason(why: str, dtype: torch.dtype, value: float, norm: float) -> str:
     """Why even steepest descent has found no lower loss."""
-    limit = f" {_limit(dtype)}" if why == PRECISION or dtype != torch.float64 else ""
+    limit = f" {_limit(dtype)}" if why == PRECISION or (dtype != torch.float64 and why != EDGE) else ""
     return (f"The line search along the gradient found no loss below {value:.3g}, where the gradient's norm is "
             f"{norm:.3g}: {why}.{limit}")
 

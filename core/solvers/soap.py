@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class Soap:
     clip: float = 0.0
 
     needs: Literal["gradient", "rows"] = "gradient"
+    lasting: ClassVar[bool] = True
 
     def start(self, theta: Tensor) -> Memory:
         """steps: of Adam made so far, -1 before the first gradient. m, v [P], packed and rotated. Of each batch of

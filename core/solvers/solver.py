@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Why a method is done where there is no direction to take.
 NOT_FINITE = "The loss or its gradient is not finite, so there is no direction to take."
+#: Why a method is done that came to where a root, a logarithm or a quotient of an equation ends.
+WALL = "longer steps lead to where the loss is not finite: these parameters are at the edge of where it is defined"
 #: A solver's own state between two steps: never changed in place, and all that the next step depends on.
 Memory = Mapping[str, Tensor]
 
@@ -49,8 +51,18 @@ class Advance:
     done: str = ""  # a sentence that says why the method can go no further; '' where it can
 
 
+def nowhere(theta: Tensor, memory: Memory, losses: Tensor) -> Advance:
+    """No step, from where the loss is not finite. Where a term is not, the trainer goes back; where only their
+    weighted sum is not, this is the end."""
+    return Advance(theta, memory, losses, done=NOT_FINITE if bool(losses.isfinite().all()) else "")
+
+
 class Solver(Protocol):
-    """An optimizer of the loss. Frozen: all that changes is in the memory."""
+    """An optimizer of the loss. Frozen: all that changes is in the memory.
+
+    One whose memory is of past gradients, and not of one function's curvature, is `lasting`: other settings of it,
+    other points and another precision leave its memory what it is.
+    """
 
     @property
     def needs(self) -> Literal["gradient", "rows"]:

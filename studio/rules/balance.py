@@ -26,7 +26,7 @@ EQUAL_NORMS = Remedy(text="Weight all terms so that their gradients are equally 
                      changes={"balancing.rule": "gradient-norm"})
 
 
-@rule("starved-term", panel="gradients", source=WTP,
+@rule("starved-term", panel="gradients", source=WTP, pace=True,
       threshold=f"the residual's weighted gradient is over {STARVED:g} times the term's at every one of the last "
                 f"5 looks, while the term misses by more than {MISFIT:.0%} of its size and does not fall, "
                 f"after {EARLY} steps")
@@ -94,7 +94,8 @@ def exploding_weight(seen: Seen) -> Iterator[Sighting]:
                                           "optimizer.beta2": 0.99}),))
 
 
-@rule("conflict", panel="alignment", source="Liu, Chu & Thuerey 2024; cosines: Wang et al. 2025 (arXiv 2502.00604)",
+@rule("conflict", panel="alignment", pace=True,
+      source="Liu, Chu & Thuerey 2024; cosines: Wang et al. 2025 (arXiv 2502.00604)",
       threshold=f"cosine of two terms' gradients below {OPPOSED:g} at the median of the last 8 looks, after a fifth "
                 f"of the "
                 f"run, while one of the two has not fallen by a fifth over the last quarter and the solution is wrong")

@@ -74,7 +74,7 @@ def learning_rate_too_high(seen: Seen) -> Iterator[Sighting]:
             remedies=(Remedy(text="Go on with a tenth of the learning rate", changes=slower(seen, 0.1)),))
 
 
-@rule("stiff", panel="stiffness",
+@rule("stiff", panel="stiffness", pace=True,
       source=f"Wang, Teng & Perdikaris 2021, section 2.3 (gradient descent: 2 / sigma_max); {ADAM}",
       threshold=f"largest curvature above the stable limit (with Adam, which settles at it: above half) at the last "
                 f"3 looks, and jumps of the loss of over {STIFF_JUMPS:g} decades while it does not fall")
@@ -126,7 +126,7 @@ def learning_rate_gone(seen: Seen) -> Iterator[Sighting]:
                                       **slower(seen, 1 / 3)}),))
 
 
-@rule("plateau", panel="error", source="ours",
+@rule("plateau", panel="error", source="ours", pace=True,
       threshold="over the last third of at least 1,000 steps, past the middle of the run, neither the weighted loss "
                 "nor "
                 "the error has fallen by a tenth")

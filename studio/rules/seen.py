@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.choices import RECOVERY
+from core.choices import FIRST_ORDER, RECOVERY
 from core.frames import (
     ActivationsFrame,
     AlignmentFrame,
@@ -119,6 +121,17 @@ class Seen:
     def made(self) -> int:
         """Steps since the doctor began to look, or since the experiment was changed."""
         return self.step - max(self.began, 0)
+
+    @property
+    def second_order_follows(self) -> bool:
+        """Whether this phase is of first order and a later one is not. The journal says which one it is."""
+        number = 1
+        for event in self.events:
+            with suppress(ValueError, KeyError, TypeError):  # of a file that anybody may have written
+                number = int(json.loads(event.value)["phase"]) if event.kind == "phase" else number
+        later = self.experiment.phases[max(0, number - 1):]
+        return self.experiment.optimizer.kind in FIRST_ORDER and any(
+            phase.optimizer.kind not in FIRST_ORDER for phase in later)
 
     @property
     def error(self) -> float:

@@ -16,7 +16,8 @@ FLAT = 0.1
 FIXED = 25.0
 
 
-@rule("spectral-bias", panel="fields", source="Rahaman et al. 2019; Tancik et al. 2020; Wang, Wang & Perdikaris 2021",
+@rule("spectral-bias", panel="fields", pace=True,
+      source="Rahaman et al. 2019; Tancik et al. 2020; Wang, Wang & Perdikaris 2021",
       threshold=f"over {SHARE:.0%} of the exact solution's power is in waves of 3 and more periods over the domain, "
                 f"and over {MISSING:.0%} of that is missing at the last 3 pictures, after a tenth of the run; without "
                 f"a known solution: over {FAST_RESIDUAL:.0%} of the residual's power is so fast, and its loss stays "

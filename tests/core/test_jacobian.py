@@ -119,18 +119,20 @@ def loss_of(tmp_path: Path, **changes: Any) -> tuple[Loss, Tensor]:
 def test_rows_make_the_loss_and_its_gradient(tmp_path: Path, changes: dict[str, Any]) -> None:
     loss, theta = loss_of(tmp_path, **changes)
     rho, j = loss.jacobian(theta)
-    recovery = loss.objective.recovery(theta)
-    extra = 0.0 if recovery is None else float(loss.weights[recovery[0]] * recovery[1])
-    assert float(rho.square().sum()) + extra == pytest.approx(loss.value(theta)[1], rel=1e-12)
+    assert float(rho.square().sum()) == pytest.approx(loss.value(theta)[1], rel=1e-12)
     torch.testing.assert_close(loss.rows(theta), rho, rtol=1e-12, atol=1e-12)
     _, value, gradient = loss.gradient(theta)
     assert value == pytest.approx(loss.value(theta)[1], rel=1e-12)
-    torch.testing.assert_close(2 * j.T @ rho + loss.extra(theta), gradient, rtol=1e-9, atol=1e-9)
-    assert bool(loss.extra(theta).any()) == bool(changes)
+    torch.testing.assert_close(2 * j.T @ rho, gradient, rtol=1e-9, atol=1e-9)
+    assert len(rho) == len(loss.scales()) + bool(changes), "slope recovery is the last row"
     matrix, vector = loss.normal(theta)
     torch.testing.assert_close(matrix.tril(), (j.T @ j).tril(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(vector, j.T @ rho, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(loss.diagonal(theta), (j.T @ j).diagonal(), rtol=1e-10, atol=1e-10)
+    products, v, u = loss.products(theta), torch.sin(torch.arange(len(theta)).double()), torch.cos(rho)
+    for found, truth in ((products.values, rho), (products.j(v), j @ v), (products.jt(u), j.T @ u),
+                         (products.jtj(v), j.T @ (j @ v))):
+        torch.testing.assert_close(found, truth, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("limit", [0, 4])

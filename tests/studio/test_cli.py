@@ -316,3 +316,13 @@ def test_a_phase_that_cannot_be_is_found_by_the_check(poisson: Path, capsys: pyt
     capsys.readouterr()
     assert main(["check", str(poisson), "--set", energy, "--set", phase]) == 2
     assert "spring needs a loss that is a sum of squares at single points" in capsys.readouterr().err
+
+
+def test_a_phase_whose_method_does_not_fit_is_told_by_the_check(
+        poisson: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("core.solvers.memory.available", lambda device: 1000)
+    phases = "phases=[{optimizer={kind='levenberg-marquardt'}}, {}]"
+    assert main(["check", str(poisson), "--set", phases, "--set", "compare=[]"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("phase")]
+    assert len(told) == 1 and told[0].startswith("phase 2: Levenberg-Marquardt with ")
+    assert told[0].endswith("gauss-newton-cg takes its place.")

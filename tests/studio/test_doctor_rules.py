@@ -180,6 +180,20 @@ def test_a_rule_speaks(name: str) -> None:
     assert finding.remedies, "one click mends it, or tries to; what the experiment cannot have is not offered"
 
 
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.pace])
+def test_a_matter_of_pace_is_a_note_while_a_second_order_phase_is_to_come(name: str) -> None:
+    def severity(number: int, *kinds: str) -> Severity:
+        hit = dict(HITS[name])
+        of = hit.pop("of", experiment()).with_changes({"phases": [{"optimizer": {"kind": kind}} for kind in kinds]})
+        begun = Event(step=0, kind="phase", text="phase", value=json.dumps({"phase": number}))
+        finding = next(f for f in course(of, events=(begun,), **hit) if f.rule == name)
+        assert ("A second-order phase follows." in finding.text) == (finding.severity is Severity.NOTE)
+        return finding.severity
+
+    assert severity(1, "auto") is severity(1, "adam", "lbfgs") is Severity.NOTE
+    assert Severity.NOTE not in (severity(1), severity(1, "adam"), severity(2, "lbfgs")), "none is to come"
+
+
 @pytest.mark.parametrize(("name", "near"), NEAR, ids=[f"{name}-{n}" for n, (name, _) in enumerate(NEAR)])
 def test_a_rule_is_silent_on_what_comes_near(name: str, near: dict[str, Any]) -> None:
     assert name not in rules(course(**near))

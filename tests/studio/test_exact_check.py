@@ -99,3 +99,4 @@ def test_a_solution_that_vanishes_up_to_rounding_satisfies_u_is_0() -> None:
         {"name": "ends", "on": "x = 1", "equation": "u = 0"}]})
     rows = check_exact(experiment)
     assert all("DOES NOT" not in row for row in rows), rows
+    assert rows[-1].endswith(", rounding only.") and "100 %" not in rows[-1], rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -44,17 +45,17 @@ def played(instruments: Instruments, steps: int, step_seconds: float) -> dict[st
     seen: dict[str, list[int]] = {kind: [] for kind in instruments.kinds}
     trainer: Any = Stub()
     wanted = set(instruments.kinds)
-    next_look = 0
+    next_look, next_time = 0, 0.0
     for step in range(steps + 1):
         trainer.iteration = step
-        if step >= next_look:
+        if step >= next_look or step * step_seconds >= next_time:
             for kind in instruments.due(step, step * step_seconds, wanted, everything=step == steps):
                 if kind == "error":
                     instruments.charge(kind, 0.001, step)
                 else:
                     instruments.observe(kind, trainer)
                 seen[kind].append(step)
-            next_look = instruments.next_look(step, wanted)
+            next_look, next_time = instruments.next_look(step, wanted), instruments.next_time(wanted)
     return seen
 
 
@@ -140,3 +141,86 @@ def test_a_look_that_is_called_off_is_no_frame_and_not_the_end_of_its_kind() -> 
     trainer.step()
     assert "stiffness" in instruments.due(3, 100.0, {"stiffness"})
     assert instruments.observe("stiffness", trainer) is not None
+
+
+# ------------------------------------------------------------------ slow steps
+
+SPARSE = {"diagnostics__fields_every": 1000, "diagnostics__gradients_every": 200}
+
+
+def test_where_steps_are_slow_what_is_recorded_looks_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    instruments, clock = made(monkeypatch, {"fields": 0.05, "stiffness": 2.0}, training__engine="auto", **SPARSE)
+    seen = played(instruments, 60, 1.0)
+    for kind in ("fields", "gradients", "alignment"):
+        gaps = [b - a for a, b in zip(seen[kind], seen[kind][1:], strict=False)]
+        assert len(seen[kind]) > 12 and max(gaps) <= 4, (kind, seen[kind])
+    assert clock[0] < 0.08 * 60 + 2.5, "the share holds all the same"
+
+
+def test_of_one_engine_only_what_is_in_sight_does_and_what_is_kept_depends_on_steps_alone(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    instruments, _ = made(monkeypatch, {"fields": 0.05}, **SPARSE)
+    assert instruments.next_time(set(instruments.kinds)) == math.inf
+    seen = played(instruments, 60, 1.0)
+    assert seen["fields"] == seen["gradients"] == seen["alignment"] == [0, 60]
+    instruments, _ = made(monkeypatch, {"fields": 0.05}, **SPARSE)
+    instruments.in_sight = frozenset({"fields", "alignment"})
+    trainer: Any = Stub()
+    kept, shown = [], []
+    for step in range(60):
+        trainer.iteration = step
+        if step and step >= instruments.next_look(step - 1, {"fields"}):
+            raise AssertionError("by its cadence nothing is due")
+        for kind in instruments.due(step, float(step), {"fields"}):
+            instruments.observe(kind, trainer)
+            kept.append(step)
+        for kind in instruments.glances(step, {"fields"}):
+            instruments.observe(kind, trainer, kept=False)
+            shown.append(step)
+    assert kept == [0] and len(shown) > 12 and max(b - a for a, b in zip(shown, shown[1:], strict=False)) <= 4
+    assert instruments.next_time({"fields"}) < 63
+    trainer.iteration = shown[-1]
+    assert list(instruments.once(shown[-1], 60.0, {"fields"}, 9.0)) == ["fields"], "what was only shown is not kept"
+
+
+def test_a_glance_is_paid_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    instruments, clock = made(monkeypatch, {"fields": 3.0}, **SPARSE)
+    instruments.in_sight = frozenset({"fields"})
+    trainer: Any = Stub()
+    for step in range(1, 400):
+        trainer.iteration = step
+        instruments.due(step, float(step), {"fields"})
+        for kind in instruments.glances(step, {"fields"}):
+            instruments.observe(kind, trainer, kept=False)
+    assert 3 * 3.0 <= clock[0] <= 0.08 * 400 + 3.0
+
+
+@pytest.mark.parametrize("engine", ["auto", "eager"])
+def test_another_phase_is_looked_at_at_once(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    old, _ = made(monkeypatch, {"stiffness": 30.0}, training__engine=engine, **SPARSE)
+    old.in_sight = frozenset({"fields", "stiffness"})
+    played(old, 77, 0.01)
+    new, _ = made(monkeypatch, {"stiffness": 30.0}, training__engine=engine, **SPARSE)
+    new.continue_from(old)
+    due = new.due(77, 0.77, {"fields", "gradients", "stiffness"})
+    assert {"fields", "gradients"} <= set(due), "also where the phase before was looked at at the same step"
+    assert "stiffness" not in due, "what took half a minute is to be earned first"
+    trainer: Any = Stub()
+    trainer.iteration = 77
+    new.observe("fields", trainer)
+    new.observe("gradients", trainer)
+    assert new.due(78, 0.78, {"fields", "gradients"}) == []
+
+
+def test_the_last_look_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    instruments, clock = made(monkeypatch, {"stiffness": 30.0, "fields": 0.5, "gradients": 0.9, "alignment": 0.4})
+    trainer: Any = Stub()
+    for kind in ("fields", "gradients", "stiffness", "alignment"):
+        instruments.observe(kind, trainer)
+    trainer.iteration, begun = 70, clock[0]
+    looked = []
+    for kind in instruments.once(70, 7.0, set(instruments.kinds), 2.0):
+        instruments.observe(kind, trainer)
+        looked.append(kind)
+    assert looked == ["fields", "gradients", "alignment"], "neither what is dear nor what nobody knows the price of"
+    assert clock[0] - begun < 2.0 and list(instruments.once(70, 7.0, set(instruments.kinds), 2.0)) == []

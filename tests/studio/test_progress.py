@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from studio.progress import Progress, duration, numbers, rate
-from tests.studio.samples import FINISHED, STATUS
+from studio.experiment import Experiment
+from studio.messages import Event, RunState
+from studio.progress import Progress, duration, numbers, rate, share, share_of_phase, standing, summary
+from studio.runfile import RunFile, load_run
+from tests.studio.samples import FINISHED, POISSON, STATUS
 
 
 class Terminal(io.StringIO):
@@ -74,6 +79,41 @@ def test_the_phase_s_time_is_told_where_that_of_the_run_is_not_known() -> None:
         stream = io.StringIO()
         Progress(stream).show(replace(STATUS, phases=2, seconds_left=left, phase_seconds_left=of_phase))
         assert said in stream.getvalue() and ("left" in stream.getvalue()) == bool(said)
+
+
+def test_a_phase_that_ends_by_its_seconds_counts_by_them() -> None:
+    """'6 % step 337/5,200 ... 0:00 left' is nearly done."""
+    near = replace(STATUS, step=337, total_steps=5200, phase=2, phases=2, phase_step=137, phase_steps=5000,
+                   seconds=9.0, seconds_left=1.0, phase_seconds_left=1.0, steps_per_second=20.0)
+    assert share(near) == pytest.approx(0.9)
+    assert share(replace(near, seconds_left=None)) == pytest.approx(337 / 5200)
+    assert share(replace(near, phases=1)) == pytest.approx(337 / 5200), "one phase has no seconds"
+    assert share(replace(near, state=RunState.FINISHED)) == 1.0
+    assert share_of_phase(near, 10.0) == pytest.approx(0.9)
+    assert share_of_phase(near, 0.0) == pytest.approx(137 / 5000)
+    soon = replace(near, phase_step=4980, phase_seconds_left=1.0)
+    assert share_of_phase(soon, 1e6) == pytest.approx(4980 / 5000), "its steps end it, not its seconds"
+
+
+def kept(folder: Path, state: str, step: int, began: int) -> Path:
+    """Of a run with a second phase, to which a third one was added while it trained; it is in that."""
+    phases = [{"steps": 1000, "optimizer": {"kind": "lbfgs"}}]
+    experiment = Experiment.from_toml(POISSON).with_changes({"training.steps": 50, "phases": phases, "compare": []})
+    file = RunFile.create(folder / f"{state}.pinnrun", experiment)
+    added = json.dumps({"text": "", "changes": {"phases": [*phases, {"steps": 5000}]}})
+    file.add_event(Event(step=step, kind="change", text="Switch to auto", value=added))
+    file.save_checkpoint(step, {}, {"place": [2, began, 0.5, "ssbroyden"]})
+    file.set_state(state, step, 2.0)
+    file.close()
+    return file.path
+
+
+def test_a_kept_run_is_told_with_its_phase_and_its_changes(tmp_path: Path) -> None:
+    run = load_run(kept(tmp_path, "stopped", 647, 300))
+    assert standing(run) == {"total_steps": 5300, "phase": 3, "phases": 3, "phase_name": "ssbroyden",
+                             "phase_step": 347, "phase_steps": 5000}
+    assert "stopped, step 647 of 5,300, phase 3 of 3 (ssbroyden), seed 0" in summary(run)
+    assert "finished, step 338 of 338, phase 3 of 3" in summary(load_run(kept(tmp_path, "finished", 338, 300)))
 
 
 def test_numbers_in_words() -> None:

@@ -24,8 +24,8 @@ from ui.settings import SettingsFile
 class FakeSession:
     """Does what it is told at once, and remembers it."""
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, resume_from: Path | None = None) -> None:
+        self.experiment, self.resume_from = experiment, resume_from
         self.run_file: Path | None = None
         self.calls: list[str] = []
         self.events: list[Event] = []
@@ -127,8 +127,8 @@ class Studio:
         self.windows.append(window)
         return window
 
-    def make(self, experiment: Experiment) -> FakeSession:
-        self.sessions.append(FakeSession(experiment))
+    def make(self, experiment: Experiment, resume_from: Path | None = None) -> FakeSession:
+        self.sessions.append(FakeSession(experiment, resume_from))
         return self.sessions[-1]
 
     def ask(self, parent: object, title: str, text: str, answers: list[tuple[str, str]], *, safe: str) -> str:

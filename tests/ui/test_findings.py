@@ -99,8 +99,9 @@ def test_what_panels_ask_reaches_the_lane_that_is_meant(studio: Studio) -> None:
 
 
 def test_the_last_change_can_be_undone_from_the_menu(studio: Studio) -> None:
-    assert studio.why_not("run.undo") == "Nothing was changed while this run trains."
+    assert studio.why_not("run.undo") == "Nothing is running."
     studio.run()
+    assert studio.why_not("run.undo") == "Nothing was changed while this run trains."
     studio.sessions[1].status = replace(studio.sessions[1].status, changes=("balancing set to annealing",))
     studio.tick()
     assert studio.why_not("run.undo") == ""

@@ -121,3 +121,64 @@ def test_a_small_panel_shows_what_there_is_room_for(qtbot: QtBot) -> None:
     assert panel.stack.shown() == ["damping"] and panel.stack.box.isVisible()
     panel.stack.choose("gain ratio")
     assert panel.stack.shown() == ["gain ratio"]
+
+
+def after_lm(qtbot: QtBot, size: tuple[int, int] = (600, 800)) -> OptimizerPanel:
+    """Two steps of levenberg-marquardt, one of adam, two of ssbroyden."""
+    panel = make(qtbot, lane(), size=size)
+    give(panel, {"optimizer damping": [1e-2, 1e-3], "optimizer gain ratio": [1.0, 1.0]})
+    for first, values in ((1002, {"nu": [0.1]}), (1003, {"optimizer step length": [1.0, 0.5]})):
+        panel.receive(0, Update(status=samples.status(RunState.PAUSED), scalars=frames(values, first)))
+    panel.draw()
+    return panel
+
+
+def test_no_line_goes_through_a_phase_without_such_numbers(qtbot: QtBot) -> None:
+    panel = after_lm(qtbot)
+    panel.receive(0, Update(status=samples.status(RunState.PAUSED),
+                            scalars=frames({"optimizer damping": [1e-4]}, 1005)))
+    panel.draw()
+    x, y = panel.views["damping"].curves[0, "damping"].line.getData()
+    assert x.tolist() == list(range(1000, 1006))
+    assert [math.isnan(value) for value in y] == [False, False, True, True, True, False]
+    columns, rows = panel.table()
+    assert columns == ["step", "damping", "gain ratio", "step length"]
+    assert rows == [[1000, 1e-2, 1.0, ""], [1001, 1e-3, 1.0, ""], [1003, "", "", 1.0], [1004, "", "", 0.5],
+                    [1005, 1e-4, "", ""]]
+
+
+def test_the_same_number_of_another_method_is_another_line(qtbot: QtBot) -> None:
+    panel = make(qtbot, lane())
+    give(panel, {"optimizer step length": [1.0, 0.5, 0.2]},
+         Event(step=1001, kind="phase", text="phase 3 of 3: ssbroyden"))
+    _, y = panel.views["length"].curves[0, "step length"].line.getData()
+    assert [math.isnan(value) for value in y] == [False, False, True, False]
+    assert panel.table()[1] == [[1000, 1.0], [1001, 0.5], [1002, 0.2]]
+
+
+def test_an_old_number_is_not_shown_as_the_present_one(qtbot: QtBot) -> None:
+    panel = after_lm(qtbot)
+    values = {name: panel.views[name].legend.entries[0].value for name in ("damping", "length")}
+    assert values == {"damping": "\u2013", "length": "0.5"}
+    assert panel.views["damping"].read(1004) == "" and "0.001" in panel.views["damping"].read(1001)
+
+
+def test_a_plot_of_the_present_method_is_in_sight(qtbot: QtBot) -> None:
+    panel = after_lm(qtbot, (300, 220))
+    assert panel.stack.shown() == ["length"], "not the damping, which came first"
+    panel = make(qtbot, lane(), size=(300, 220))
+    both = {"optimizer damping": [1e-2, 1e-3], "optimizer step length": [1.0, 1.0]}
+    give(panel, both)
+    panel.stack.choose("length")
+    panel.receive(0, Update(status=samples.status(), scalars=frames({"optimizer step length": [1.0]}, 1002)))
+    panel.draw()
+    assert panel.stack.box.currentText() == "length", "somebody has chosen it, and it goes on"
+    panel.stack.choose("damping")
+    panel.receive(0, Update(status=samples.status(), scalars=frames(both, 1003)))
+    panel.draw()
+    panel.receive(0, Update(status=samples.status(), scalars=frames({"optimizer step length": [1.0]}, 1005)))
+    panel.draw()
+    assert panel.stack.shown() == ["length"], "what was chosen gets no numbers any more"
+    panel.stack.choose("damping")
+    panel.draw()
+    assert panel.stack.shown() == ["damping"], "but one may look back at it"

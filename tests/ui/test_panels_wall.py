@@ -40,6 +40,14 @@ def test_the_sentence_says_how_much_narrower(qtbot: QtBot) -> None:
     assert panel.finding().count("narrower") == 2
 
 
+def test_before_the_first_frame_no_axis_crosses_the_sentence(qtbot: QtBot) -> None:
+    panel = make(GradientWallPanel, qtbot, size=(1000, 500))
+    grid = int(QColor(LIGHT.grid).rgb() & 0xFFFFFF)
+    assert (picture(panel) == grid).sum() < 100
+    feed(panel)
+    assert (picture(panel) == grid).sum() > 1000
+
+
 def test_a_starved_term_is_a_spike_and_a_fed_one_is_not(qtbot: QtBot) -> None:
     """What is seen: in M1's cells the boundary's color is narrow and high, in M2's as wide as the residual's."""
     panel = make(GradientWallPanel, qtbot, size=(1200, 700))

@@ -12,10 +12,13 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QImage, QPainter
 from pytestqt.qtbot import QtBot
 
+from studio import gallery
 from studio.messages import Event, RunState, Status, Update
+from studio.phases import PhaseSpec
 from tests.ui import samples
 from tests.ui.fake_studio import Studio, opened_studio
 from ui import statusbar
+from ui.panels.panel import Lane
 from ui.statusbar import RunBar
 from ui.switch_dialog import SwitchDialog
 from ui.timeline import Timeline
@@ -101,6 +104,55 @@ def test_a_pause_that_takes_long_is_seen(studio: Studio) -> None:
     studio.window.control.stop = lambda: None  # type: ignore[method-assign]
     studio.window.actions_by_id["run.stop"].trigger()
     assert state.text() == "Stopping ..."
+
+
+def test_a_change_that_was_asked_for_is_told_until_it_is_made_or_refused(studio: Studio) -> None:
+    studio.run()
+    text, first, second = studio.window.runbar.state.text, *studio.sessions
+    for session in studio.sessions:
+        session.status = replace(session.status, phase=1, phases=3, changes=("soap",))
+    studio.tick()
+    studio.window.actions_by_id["run.next-phase"].trigger()
+    assert text() == "Next phase ..."
+    first.status = replace(first.status, phase=2)
+    studio.tick()
+    studio.window.runbar.draw()
+    assert text() == "Next phase ...", "the other lane is still in its step"
+    second.status = replace(second.status, phase=2)
+    studio.tick()
+    studio.window.runbar.draw()
+    assert text() == "Running"
+    studio.window.actions_by_id["run.undo"].trigger()
+    assert text() == "Undoing ..."
+    first.events.append(Event(step=9, kind="undo", text="undone: soap", value="{}"))
+    second.events.append(Event(step=9, kind="change-refused", text="there is no change that could be undone"))
+    studio.tick()
+    studio.window.runbar.draw()
+    assert text() == "Running"
+    assert studio.window.run.switch(PhaseSpec()) == [] and text() == "Switching ..."
+    for session in studio.sessions:
+        session.events.append(Event(step=9, kind="phase", text="phase 3 of 4: ssbroyden"))
+    studio.tick()
+    studio.window.runbar.draw()
+    assert text() == "Running"
+    assert studio.window.run.switch(PhaseSpec(optimizer={"kind": "muon"})) and text() == "Running", "it was refused"
+
+
+def test_a_phase_that_ends_by_its_seconds_fills_its_bar(qtbot: QtBot) -> None:
+    bar = bar_with(qtbot, 1580, phase=1)
+    bar.begin([Lane(0, "M1", gallery.load("quick").lanes()[0])])
+    limited = Event(step=300, kind="change", text="", value='{"changes": {"phases": [{"seconds": 10.0}, {}]}}')
+    status = Status(state=RunState.RUNNING, step=307, total_steps=5300, phases=3, phase=2, phase_name="lbfgs",
+                    phase_step=7, phase_steps=5000, steps_per_second=1.0, phase_seconds_left=2.5)
+    bar.receive(0, Update(status=status, events=(limited,)))
+    bar.draw()
+    assert bar.progress.value() == 750, "7.5 of 10 s"
+    bar.receive(0, Update(status=replace(status, phase_step=4999, phase_seconds_left=1.0)))
+    bar.draw()
+    assert bar.progress.value() == 1000, "a step that is left at a step per second: what is left is that of the steps"
+    bar.receive(0, Update(status=replace(status, state=RunState.FINISHED, step=307, total_steps=307)))
+    bar.draw()
+    assert bar.progress.value() == 1000 and bar.steps.text() == "307 steps in 3 phases"
 
 
 # -- the timeline ------------------------------------------------------------------------------------------------

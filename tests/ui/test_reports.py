@@ -254,3 +254,27 @@ def test_what_does_not_fit_ends_in_an_ellipsis_and_the_tip_has_it_whole(bar: Run
     assert bar.message.fitted().endswith("\u2026") and len(bar.message.fitted()) < len(long)
     assert bar.message.text() == long and "&lt;needs&gt; 16 TB" in bar.message.toolTip()
     assert bar.message.toolTip().startswith("<p>"), "plain text is not wrapped"
+
+
+def test_a_run_that_cannot_begin_says_so_and_offers_what_would_do(alone: Studio) -> None:
+    kind = "levenberg-marquardt"
+    alone.window.form.change({"optimizer.kind": kind})
+    alone.run()
+    reason = ("Levenberg-Marquardt with 32,000,000 parameters and 3,000 residuals needs 7.2 TB of memory, this machine "
+              "has 20 GB free; up to 18,000 parameters would fit, or gauss-newton-cg, which needs 4.1 GB, would do")
+    alone.sessions[0].put(RunState.FAILED, reason)
+    alone.sessions[0].events.append(Event(step=0, kind="refused", text=reason))
+    alone.tick()
+    assert alone.said == f"The run cannot begin: {reason}."
+    alone.press("Put gauss-newton-cg into the form")
+    experiment = alone.window.form.experiment
+    assert experiment is not None and experiment.optimizer.kind == "gauss-newton-cg"
+
+
+def test_a_refusal_that_names_no_other_method_has_no_button(alone: Studio) -> None:
+    alone.run()
+    alone.sessions[0].put(RunState.FAILED, "nothing can be written into the folder runs")
+    alone.sessions[0].events.append(Event(step=0, kind="refused", text="nothing can be written into the folder runs"))
+    alone.tick()
+    notice = alone.window.banner.notice
+    assert notice is not None and notice.actions == () and notice.text.startswith("The run cannot begin: nothing can")

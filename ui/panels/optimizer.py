@@ -70,12 +70,14 @@ class OptimizerPanel(StackPanel):
         self.views: dict[str, CurveView] = {}
         for name, (quantity, logarithmic) in PLOTS.items():
             view = CurveView(self.figure, logarithmic=logarithmic, quantity=quantity)
-            view.from_first = True
+            view.from_first = view.with_rests = True
             self.views[name] = view
             self.stack.add(name, view)
         self.stack.pointed.connect(self.pointed)
         self.stack.offer((), EMPTY)
         self._borders: set[int] = set()
+        self._breaks: dict[int, list[int]] = {}  # by lane, borders that no line has been broken at yet
+        self._coming: dict[int, frozenset[str]] = {}  # by lane, the plots that the newest step has numbers for
         layout = QVBoxLayout(self.figure)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.stack)
@@ -88,7 +90,8 @@ class OptimizerPanel(StackPanel):
 
     def begin(self, lanes: Sequence[Lane]) -> None:
         super().begin(lanes)
-        self._borders = set()
+        self._borders, self._breaks, self._coming = set(), {}, {}
+        self.stack.prefer(())
         labels = {lane.index: lane.label for lane in lanes}
         for view in self.views.values():
             view.begin(labels, {}, (), steps_of(lanes))
@@ -106,7 +109,12 @@ class OptimizerPanel(StackPanel):
 
     def receive(self, lane: int, update: Update) -> None:
         super().receive(lane, update)
+        breaks = self._breaks[lane] = sorted({*self._breaks.get(lane, ()), *borders_in(update)})
         for frame in update.scalars:
+            while breaks and breaks[0] < frame.step:  # the same number of another method is no part of the same line
+                border = breaks.pop(0)
+                for view in self.views.values():
+                    view.rest(lane, border + 0.5, ())
             split: dict[str, dict[str, float]] = {}
             for name, value in frame.readings.items():
                 if name.startswith(PREFIX):
@@ -116,6 +124,9 @@ class OptimizerPanel(StackPanel):
                 if plot == GAIN and not self.views[GAIN].marks:
                     self.views[GAIN].set_marks([("as foreseen", 1.0, "")])
                 self.views[plot].append(lane, frame.step, values)
+            for plot, view in self.views.items():  # no line through the steps of another method
+                view.rest(lane, frame.step, split.get(plot, {}))
+            self._coming[lane] = frozenset(split)
         if borders := borders_in(update) - self._borders:
             self._borders |= borders
             self.pending = True
@@ -125,6 +136,8 @@ class OptimizerPanel(StackPanel):
     def draw(self) -> None:
         super().draw()
         self._offer()
+        if coming := frozenset().union(*self._coming.values()):  # a first-order phase leaves what there was in sight
+            self.stack.prefer(coming)
         self.pending = self.stack.draw()
 
     # -- looks and numbers -------------------------------------------------------------------------
@@ -132,4 +145,6 @@ class OptimizerPanel(StackPanel):
     def table(self) -> tuple[list[str], list[list[float | str]]]:
         """All numbers, one row for each step."""
         labels = {lane.index: lane.label for lane in self.lanes} if len(self.lanes) > 1 else {}
-        return table_of([curve for name in self.filled() for curve in self.views[name].in_order()], labels)
+        names, rows = table_of([curve for name in self.filled() for curve in self.views[name].in_order()], labels)
+        known = [["" if value != value else value for value in row] for row in rows]
+        return names, [row for row in known if any(value != "" for value in row[1:])]

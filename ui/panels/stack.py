@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -34,6 +34,7 @@ class Stack(QWidget):
         self.parts: dict[str, QWidget] = {}
         self._least: dict[str, int] = {}
         self.offered: list[str] = []
+        self.preferred: frozenset[str] = frozenset()  # come first where there is no room for all
         self.sentence = Sentence(self)
         self._sentences: list[str] = []
         self.empty = QLabel(self)
@@ -107,12 +108,12 @@ class Stack(QWidget):
             return [self.box.currentText()]
         out: list[str] = []
         room = self.height() - self.sentence.height()
-        for name in self.offered:
+        for name in sorted(self.offered, key=lambda name: name not in self.preferred):
             room -= self._least[name]
             if out and room < 0:
                 break
             out.append(name)
-        return out
+        return [name for name in self.offered if name in out]
 
     def arrange(self) -> None:
         """Show what is to be shown; the lowest plot has the steps."""
@@ -132,6 +133,16 @@ class Stack(QWidget):
         if self.empty.isHidden() is not bool(self.offered):
             self.empty.setVisible(not self.offered)
         self.arranged.emit()
+
+    def prefer(self, names: Collection[str]) -> None:
+        """Pictures to which data come now; one that was chosen and gets none any more gives way to them."""
+        if frozenset(names) == self.preferred:
+            return
+        self.preferred = frozenset(names)
+        if names and self.box.currentIndex() > 0 and self.box.currentText() not in names:
+            with QSignalBlocker(self.box):
+                self.box.setCurrentIndex(0)
+        self.arrange()
 
     def choose(self, name: str) -> None:
         """Show one of the pictures, or everything."""

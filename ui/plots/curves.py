@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,7 @@ class CurveView(QWidget):
         self.names_drawn: list[str] = []
         self.marks: list[Mark] = []
         self.running = False
+        self.with_rests = False  # NaN is a step at which a curve has no value, and nothing that was computed
         self.from_first = False  # the steps begin with the first one that has a value, not with 0
         self.now: float | None = None  # the step that the window has gone back to
         self.color: Callable[[str], str] = self.color_in_order
@@ -139,6 +140,13 @@ class CurveView(QWidget):
                 curve = self._add(lane, name)
                 self._missing = True
             curve.series.append(step, value)
+
+    def rest(self, lane: int, step: float, but: Container[str]) -> None:
+        """A step at which the curves of a lane have no value, but for those of these names: their lines break."""
+        for curve in self.curves.values():
+            if curve.lane == lane and curve.name not in but and len(curve.series):
+                curve.series.append(step, math.nan)
+                self._fresh.add(lane)
 
     def _add(self, lane: int, name: str) -> Curve:
         if name not in self.names_drawn:
@@ -275,7 +283,10 @@ class CurveView(QWidget):
         if not len(series):
             return ""
         value = series.last if self.now is None else series.before(self.now)
-        return "\u2013" if value is None else number(value)
+        return "\u2013" if value is None or self._rests(value) else number(value)
+
+    def _rests(self, value: float) -> bool:
+        return self.with_rests and math.isnan(value)
 
     # -- numbers -----------------------------------------------------------------------------------
 
@@ -284,7 +295,7 @@ class CurveView(QWidget):
         rows, at = [], math.nan
         for curve, entry in zip(self.in_order(), self.legend.entries, strict=False):
             where, value = curve.series.at(step)
-            if not math.isnan(where):
+            if not (math.isnan(where) or self._rests(value)):
                 at = where
                 rows.append((entry.color, entry.name, number(value, 4)))
         rows += [(self._mark_color(mark), mark.text, number(mark.value, 4)) for mark in self.marks if rows]

@@ -150,7 +150,8 @@ class Wall(Canvas):
             ticks, bare = symlog_ticks(self.limit, self.threshold, boxes[0].width(), self.text_width)
             lows, low_bare = self._density_ticks(boxes[0].height())
             bottom, left = max(box.bottom() for box in boxes), boxes[0].left()
-            for box in boxes:
+            empty = not self.halves[index].cells  # a sentence stands there, which no axis may cross
+            for box in () if empty else boxes:
                 painter.fillRect(box, QColor(theme.plot))
                 below_is_free = not any(b.left() == box.left() and b.top() > box.top() for b in boxes)
                 places = [(float(self._x(box, value)), text) for value, text in ticks]
@@ -178,17 +179,18 @@ class Wall(Canvas):
                         painter, box, [(float(self._y(box, value)), "") for value in low_bare], labels=False
                     )
                     self.ticks_left(painter, box, heights)
-            span = QRectF(left, bottom + line + 5, boxes[-1].right() - left, line)
-            span.setRight(max(box.right() for box in boxes))
-            self.write_first(
-                painter, span, self.quantity, Align.AlignHCenter | Align.AlignVCenter, theme.muted
-            )
-            self.write_up(
-                painter,
-                QRectF(left - self.left, boxes[0].top(), line, bottom - boxes[0].top()),
-                "density (log)",
-                theme.muted,
-            )
+            if not empty:
+                span = QRectF(left, bottom + line + 5, boxes[-1].right() - left, line)
+                span.setRight(max(box.right() for box in boxes))
+                self.write_first(
+                    painter, span, self.quantity, Align.AlignHCenter | Align.AlignVCenter, theme.muted
+                )
+                self.write_up(
+                    painter,
+                    QRectF(left - self.left, boxes[0].top(), line, bottom - boxes[0].top()),
+                    "density (log)",
+                    theme.muted,
+                )
             if index:
                 middle = round(6 + index * (self.width() - 10) / len(self.boxes) - 2) + 0.5
                 painter.setPen(QPen(QColor(theme.border), 1))

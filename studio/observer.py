@@ -169,8 +169,9 @@ class Observer:
             errors = self.fields.relative_l2(seen)
             self.readings |= self.fields.readings(seen)
             self.instruments.charge("error", time.perf_counter() - begun, step)
-        self.readings |= trainer.readings()
-        self.readings |= {f"{METHOD}{name}": value for name, value in trainer.solver_readings.items()}
+        others = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
+        self.readings = {**others, **trainer.readings(), **{
+            f"{METHOD}{name}": value for name, value in trainer.solver_readings.items()}}  # of this step's method only
         targets = zip(terms, trainer.targets.tolist(), strict=True) if trainer.balancing.needs else ()
         frame = ScalarsFrame(step=step, seconds=seconds, losses=dict(zip(terms, losses, strict=True)),
                              weights=dict(zip(terms, weights, strict=True)), learning_rate=rate,

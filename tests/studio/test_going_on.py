@@ -77,3 +77,10 @@ def test_steps_rate_and_weights_are_no_other_experiment() -> None:
         "balancing.rule": "annealing-siam", "diagnostics.grid": 11, "name": "x"})) == ()
     assert changed(plain, plain.with_changes({"training.precision": "float32", "optimizer.clip": 1.0})) == (
         "optimizer", "precision")
+
+
+def test_numbers_of_a_method_that_is_gone_are_not_carried_on(tmp_path: Path) -> None:
+    first = begun(tmp_path, of("levenberg-marquardt"))
+    again = finished(tmp_path, "second.pinnrun", of("lbfgs", training__steps=40), first.path)
+    assert any("damping" in name for name in first.scalars[-1].readings)
+    assert again.scalars[-1].step == 40 and not any("damping" in name for name in again.scalars[-1].readings)

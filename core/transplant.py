@@ -76,11 +76,16 @@ def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     return {key: state.tensors[key].double() for key in ("theta", "m", "v")}
 
 
+def same_parameters(old: Trainer, new: Trainer) -> bool:
+    """Whether both train parameters of the same names and shapes, in the same order."""
+    a, b = ([(p.name, p.shape) for p in trainer.objective.parameters] for trainer in (old, new))
+    return a == b
+
+
 def _lasting(old: Trainer, new: Trainer, fresh: list[str]) -> bool:
     """Whether the method is the same one, but for its settings, and its memory is of gradients of these parameters."""
-    a, b = old.objective.parameters, new.objective.parameters
     return (old.solver is not None and type(old.solver) is type(new.solver) and getattr(new.solver, "lasting", False)
-            and not fresh and [(p.name, p.shape) for p in a] == [(p.name, p.shape) for p in b])
+            and not fresh and same_parameters(old, new))
 
 
 def _same_function(old: Trainer, new: Trainer, fresh: list[str]) -> bool:
@@ -90,8 +95,7 @@ def _same_function(old: Trainer, new: Trainer, fresh: list[str]) -> bool:
     """
     a, b = old.objective, new.objective
     alike = (old.solver is not None and old.solver == new.solver and not fresh and a.dtype == b.dtype
-            and [(p.name, p.shape) for p in a.parameters] == [(p.name, p.shape) for p in b.parameters]
-            and a.terms == b.terms and _same_points(old, new))
+            and same_parameters(old, new) and a.terms == b.terms and _same_points(old, new))
     if not alike or old.draws is None or len(old.draws) > MANY:
         return False
     theta = old.state().tensors["theta"].to(a.device)

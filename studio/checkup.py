@@ -110,7 +110,7 @@ HELD_OUT: tuple[tuple[str, Mapping[str, Any], int], ...] = (
 )
 
 #: Runs that end in a second-order phase: the gallery's entry as it is, and the steps after which it is left. Chosen
-#: before the doctor had seen them, and nothing was tuned on them.
+#: before the doctor had seen them; that matters of pace are notes there (`Rule.pace`) was decided after.
 SECOND_ORDER: tuple[tuple[str, Mapping[str, Any], int], ...] = (
     ("new", {}, 3000), ("helmholtz-lm", {}, 1150), ("helmholtz-ssbroyden", {}, 3000), ("accurate-helmholtz", {}, 3000),
     ("accurate-helmholtz-hard", {}, 2500), ("accurate-klein-gordon", {}, 3000), ("accurate-burgers", {}, 3000),
@@ -140,11 +140,10 @@ class Ward:
 
     def __init__(self, experiment: Experiment, steps: int = 0) -> None:
         """steps: of the whole run, over which the looks are spread; the experiment's own where not given."""
-        self.doctor = Doctor(experiment)
         self.course = Course()
         self.steps = steps or experiment.training.steps
         self.route = Route(experiment, self._tell)
-        self.doctor.change(self.route.watched)
+        self.doctor = Doctor(self.route.watched)
         self._admit(self.route.watched, self.route.begin())
         for sentence in contradictions(experiment):
             self.doctor.event(Event(step=0, kind="check", text=sentence))
@@ -301,7 +300,7 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
            f"- Of {len(held_out)} runs that nothing was tuned on, {sum(_is_well(r) for r in held_out)} end below "
            f"{WELL_BELOW:.0%}; of these {sum(_is_well(r) and bool(r['alarms']) for r in held_out)} have such a "
            f"finding, of the others {sum(not _is_well(r) and bool(r['alarms']) for r in held_out)}.\n"
-           f"- Of {len(second)} runs that end in a second-order phase, on which nothing was tuned either, "
+           f"- Of {len(second)} runs that end in a second-order phase, after which matters of pace were made notes, "
            f"{sum(_is_well(r) for r in second)} end below {WELL_BELOW:.0%}; of these "
            f"{sum(_is_well(r) and bool(r['alarms']) for r in second)} have such a finding.\n")
     yield "## Ill: without and with the remedy\n"

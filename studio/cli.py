@@ -114,35 +114,18 @@ def _check(arguments: argparse.Namespace) -> int:
     from studio.exact_check import check_exact
 
     check_files(experiment)
-    for lane in experiment.lanes():
-        course.check(lane)
+    lanes, instead = experiment.lanes(), []
+    for lane in lanes:
+        whose = f"{lane.label or lane.name}, " if len(lanes) > 1 else ""
+        instead += [f"{whose}phase {number + 1}: {why}." for number, why in course.check(lane).items()]
     problem = experiment.problem
     print(
         f"'{experiment.name}' is a valid experiment: {problem.name}, field {', '.join(problem.fields)}, "
         f"loss terms {', '.join(experiment.terms)}."
     )
-    for line in (*_taken_instead(experiment), *check_exact(experiment)):
+    for line in (*instead, *check_exact(experiment)):
         print(line)
     return DONE
-
-
-def _taken_instead(experiment: Experiment) -> list[str]:
-    """The phases whose method there is no memory for, with the one that takes its place."""
-    from studio.build import build_objective
-    from studio.course import path_of
-    from studio.methods import method_of
-
-    lanes, lines = experiment.lanes(), []
-    for lane in lanes:
-        for number, phase in enumerate(lane.phases, 1):
-            if phase.optimizer.kind == "auto":  # which decides for itself
-                continue
-            now = lane.in_phase(number)
-            method = method_of(now.optimizer, build_objective(now), path=path_of(number), fall_back=True)
-            if method.kind != phase.optimizer.kind:
-                whose = f"{lane.label or lane.name}, " if len(lanes) > 1 else ""
-                lines.append(f"{whose}phase {number + 1}: {method.why}.")
-    return lines
 
 
 def _open(arguments: argparse.Namespace, open_window: OpenWindow | None) -> int:

@@ -216,18 +216,25 @@ def built(experiment: Experiment, place: Place, *, fall_back: bool = False) -> t
     return trainer, place, method.why
 
 
-def check(experiment: Experiment, first: int = 0) -> None:
-    """Raises ProblemError where a phase, of those from `first` on, has an optimizer or points that cannot be."""
+def check(experiment: Experiment, first: int = 0) -> dict[int, str]:
+    """Of the phases from `first` on those, by number, in whose method's place another one comes, and why.
+
+    Raises ProblemError where one has an optimizer or points that cannot be.
+    """
+    replaced = {}
     for number in range(first, len(experiment.phases) + 1):
         now = experiment.in_phase(number)
         objective = build_objective(now)
-        method_of(now.optimizer, objective, path=path_of(number), fall_back=number > 0)
+        method = method_of(now.optimizer, objective, path=path_of(number), fall_back=number > 0)
+        if now.optimizer.kind not in ("auto", method.kind):
+            replaced[number] = method.why
         try:  # without the method's memory, which may be large
             build_trainer(with_part(now, "optimizer", kind="adam"), objective=objective)
         except ProblemError:
             raise
         except ValueError as error:
             raise ProblemError(str(error), f"phases.{number - 1}" if number else "") from None
+    return replaced
 
 
 def path_of(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.trainer import State, Trainer
-from core.transplant import transplant
+from core.transplant import same_parameters, transplant
 from studio.build import build_trainer
 from studio.experiment import Experiment
 from studio.phases import Place, at, kind_of, with_part
@@ -42,8 +42,7 @@ def go_on(trainer: Trainer, now: Experiment, before: Experiment, place: Place, s
         return ()
     old = build_trainer(at(before, place))
     old.load(state)
-    theirs, own = ([(p.name, p.shape) for p in t.objective.parameters] for t in (old, trainer))
-    if theirs != own:
+    if not same_parameters(old, trainer):
         raise ValueError("this checkpoint is of another network: its parameters are not those of this experiment")
     transplant(old, trainer)
     return what

@@ -71,7 +71,7 @@ class Observer:
         else:
             self.doctor.change(experiment)
         self.findings, self._next_look = (), 0
-        self.readings = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
+        self.readings = self._without_method()
         every = experiment.sampling.every
         self._rarely_drawn = every >= 100 and every * 100 >= experiment.training.steps
         self._points = trainer.draws
@@ -169,13 +169,12 @@ class Observer:
             errors = self.fields.relative_l2(seen)
             self.readings |= self.fields.readings(seen)
             self.instruments.charge("error", time.perf_counter() - begun, step)
-        others = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
-        self.readings = {**others, **trainer.readings(), **{
-            f"{METHOD}{name}": value for name, value in trainer.solver_readings.items()}}  # of this step's method only
+        own = {f"{METHOD}{name}": value for name, value in trainer.solver_readings.items()}
         targets = zip(terms, trainer.targets.tolist(), strict=True) if trainer.balancing.needs else ()
         frame = ScalarsFrame(step=step, seconds=seconds, losses=dict(zip(terms, losses, strict=True)),
                              weights=dict(zip(terms, weights, strict=True)), learning_rate=rate,
-                             relative_l2=errors, readings=dict(self.readings), targets=dict(targets))
+                             relative_l2=errors, targets=dict(targets),
+                             readings={**self._without_method(), **trainer.readings(), **own})
         self.remember(frame)
         self.keep(frame)
 
@@ -183,8 +182,11 @@ class Observer:
         """The numbers that the status shows from now on; of a method only those of this frame's."""
         self.losses = dict(frame.losses)
         self.relative_l2 = dict(frame.relative_l2) or self.relative_l2
-        others = {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
-        self.readings = others | dict(frame.readings)
+        self.readings = self._without_method() | dict(frame.readings)
+
+    def _without_method(self) -> dict[str, float]:
+        """The readings that are of no optimizer: those belong to one step of one method."""
+        return {name: value for name, value in self.readings.items() if not name.startswith(METHOD)}
 
     def keep_bins(self, frame: Frame) -> None:
         """Histograms of one run share their bins, also after it was stopped; frame: one with histograms."""
